@@ -1,0 +1,37 @@
+// Package settings turns what the shim hands over (Mattermost's configuration and the plugin's own) into one
+// immutable snapshot, swapped whole when either changes.
+package settings
+
+import (
+	"encoding/json"
+
+	"postroom/server/internal/core"
+)
+
+// Which connection the courier uses.
+const (
+	ConnectionAuto       = "auto"       // Mattermost's own SMTP server where one is set, capture otherwise
+	ConnectionMattermost = "mattermost" // Mattermost's own SMTP server
+	ConnectionCapture    = "capture"    // deliver nothing, keep every mail
+)
+
+// Snapshot is everything the service knows of its configuration. It is never changed once made.
+// DataSource, AtRestKey and Email are secret.
+type Snapshot struct {
+	DataSource string
+	AtRestKey  string
+	Site       core.Site
+	// Email is Mattermost's EmailSettings object as JSON, unsanitized; a null member means "", 0 or false.
+	Email      json.RawMessage
+	Connection string
+
+	LimitAccountPerHour  int
+	LimitClientPerMinute int
+	LimitTotalPerMinute  int
+
+	// MaximumPayload is Mattermost's MaximumPayloadSizeBytes.
+	MaximumPayload int64
+	// ListenAddress, TLS and SiteURL's path are where Mattermost answers on this machine.
+	ListenAddress string
+	TLS           bool
+}
