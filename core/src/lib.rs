@@ -1,0 +1,27 @@
+//! What Postroom decides.
+//!
+//! What this crate does *not* do: it reads no file, opens no connection, knows no clock and makes no random
+//! number. It sends nothing and stores nothing. Time and entropy come in with each request; what comes out
+//! depends on nothing else, so a preview in a browser is what the server sends, byte for byte.
+//!
+//! What it does: mints and digests the tokens of recovery links, composes and seals the mails that carry them,
+//! says what an SMTP reply means and when to try again, whether a request may pass a limit, whether a link
+//! may still be redeemed, and renders the pages behind it.
+//!
+//! The way in is [`dispatch`]: JSON in, JSON out, the operations of `wasm/README.md`. The same functions are
+//! public here for tests and benchmarks.
+//!
+//! Secrets pass through: tokens, link URLs, mail bodies, new passwords, SMTP passwords and Mattermost's
+//! `AtRestEncryptKey`. None of them is ever part of an [`Error`].
+#![forbid(unsafe_code)]
+
+mod error;
+mod model;
+
+pub mod mail;
+pub mod page;
+
+pub use error::Error;
+pub use model::{
+    Account, AppError, Connection, Failure, Kind, Outcome, Page, Purpose, Reply, Security, Site, Step, TokenRow,
+};

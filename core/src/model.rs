@@ -1,0 +1,247 @@
+//! The shapes that cross the boundary, as `wasm/README.md` gives them ("Shared shapes").
+//!
+//! Times are milliseconds since the Unix epoch, UTC. Unknown members are refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Setting a new password.
+    Reset,
+    /// Verifying an address.
+    Verify,
+}
+
+/// What a mail is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The mail with a link to set a new password.
+    Reset,
+    /// The mail with a link to verify an address.
+    Verify,
+    /// The mail that tests a connection.
+    Test,
+}
+
+impl Kind {
+    /// Whether it carries an account's link, and with it a lifetime.
+    #[must_use]
+    pub fn is_account_mail(self) -> bool {
+        matches!(self, Self::Reset | Self::Verify)
+    }
+}
+
+/// What is true of the whole Mattermost server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Mattermost's SiteURL: absolute, http or https, may have a path.
+    pub url: String,
+    /// The site's name, as people know it.
+    pub name: String,
+    /// The locale of those whose own is not known.
+    pub default_locale: String,
+    /// Where to ask for help; may be empty.
+    pub support_email: String,
+    /// Header and envelope sender; empty means `noreply@` the host of `url`.
+    pub from_address: String,
+    /// Display name of the sender; may be empty.
+    pub from_name: String,
+    /// Reply-To; may be empty.
+    pub reply_to: String,
+    /// How long a link of [`Purpose::Reset`] lives.
+    pub reset_lifetime_ms: i64,
+    /// How long a link of [`Purpose::Verify`] lives.
+    pub verify_lifetime_ms: i64,
+}
+
+/// Facts of one row of Mattermost's `users`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Mattermost's id.
+    pub id: String,
+    /// The stored address: the only one that mail goes to (S28).
+    pub email: String,
+    /// Name to log in with.
+    pub username: String,
+    /// The account's locale; may be unknown to us or empty.
+    pub locale: String,
+    /// Empty or `email` for accounts with a password of Mattermost's own.
+    pub auth_service: String,
+    /// Whether an identity provider vouches for it.
+    pub has_auth_data: bool,
+    /// Belongs to another, connected server.
+    pub remote: bool,
+    /// A guest.
+    pub guest: bool,
+    /// Deactivated.
+    pub deleted: bool,
+    /// The address is verified.
+    pub email_verified: bool,
+    /// `users.lastpasswordupdate`: changes whenever the password does.
+    pub password_stamp: i64,
+}
+
+/// One row of `postroom.tokens`: what a link was bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRow {
+    /// What the link is for.
+    pub purpose: Purpose,
+    /// The account it was made for.
+    pub account_id: String,
+    /// The address it was sent to.
+    pub address: String,
+    /// The account's password stamp at that time.
+    pub password_stamp: i64,
+    /// When it stops working.
+    pub expires_at: i64,
+    /// Where the login page goes on to; a relative path.
+    pub redirect: Option<String>,
+}
+
+/// Transport security towards an upstream server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Security {
+    /// Plain text.
+    None,
+    /// STARTTLS, required (RFC 3207).
+    Starttls,
+    /// TLS from the first octet (RFC 8314).
+    Tls,
+}
+
+/// How to reach an upstream SMTP server. `password` is a secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Host name or address.
+    pub server: String,
+    /// TCP port.
+    pub port: u16,
+    /// Transport security.
+    pub security: Security,
+    /// Whether the certificate must be good.
+    pub verify_certificate: bool,
+    /// Whether to authenticate.
+    pub auth: bool,
+    /// User name for AUTH.
+    pub username: String,
+    /// Password for AUTH. Secret.
+    pub password: String,
+    /// Connect deadline.
+    pub timeout_ms: i64,
+}
+
+/// Where in an SMTP conversation something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Looking the server's name up.
+    Dns,
+    /// The TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The server's 220.
+    Greeting,
+    /// EHLO.
+    Ehlo,
+    /// STARTTLS.
+    Starttls,
+    /// AUTH.
+    Auth,
+    /// MAIL FROM.
+    MailFrom,
+    /// RCPT TO.
+    RcptTo,
+    /// DATA, up to its 354.
+    Data,
+    /// The message itself.
+    Body,
+    /// The final dot, and the reply that takes the mail over.
+    FinalDot,
+}
+
+/// How a step failed without a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The step's deadline passed.
+    Timeout,
+    /// Connection refused.
+    Refused,
+    /// No route to the host or network.
+    Unreachable,
+    /// Connection reset.
+    Reset,
+    /// Connection closed.
+    Closed,
+    /// The name was not resolved.
+    Dns,
+    /// The certificate is not good.
+    Certificate,
+    /// Another TLS failure.
+    Tls,
+    /// The server does not offer what is required (STARTTLS, AUTH, a mechanism, SMTPUTF8).
+    NotOffered,
+    /// Not SMTP.
+    Protocol,
+    /// Anything else.
+    Other,
+}
+
+/// A peer's reply (RFC 5321 section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// The text after the code, lines joined; as the peer wrote it.
+    pub text: String,
+}
+
+/// The facts of an SMTP conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The last step reached.
+    pub step: Step,
+    /// The peer's last reply to that step.
+    pub reply: Option<Reply>,
+    /// How the step failed; `None` when the peer replied.
+    pub failure: Option<Failure>,
+    /// The operating system's or library's words.
+    pub detail: String,
+}
+
+/// Mattermost's error body, less the request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppError {
+    /// HTTP status.
+    pub status: u16,
+    /// Mattermost's id of the error.
+    pub id: String,
+    /// For a person.
+    pub message: String,
+    /// More for an admin; usually empty.
+    pub detailed_error: String,
+}
+
+/// A complete HTTP answer with an HTML body, to be sent as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// HTTP status.
+    pub status: u16,
+    /// Every header to set.
+    pub headers: BTreeMap<String, String>,
+    /// The document.
+    pub html: String,
+}
