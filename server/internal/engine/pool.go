@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// pool keeps instances of one module. A slot is the right to run; a caller with a slot takes an idle instance or
+// starts one. The one used last is taken first, as its memory is warm.
+type pool struct {
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+	deadline time.Duration
+	slots    chan struct{}
+	closing  chan struct{}
+	once     sync.Once
+
+	mu   sync.Mutex
+	idle []*instance
+	live int
+}
+
+func newPool(r wazero.Runtime, m wazero.CompiledModule, size int, deadline time.Duration) *pool {
+	return &pool{runtime: r, compiled: m, deadline: deadline, slots: make(chan struct{}, size), closing: make(chan struct{})}
+}
+
+// acquire waits for a slot until ctx ends or the pool closes.
+func (p *pool) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-p.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case p.slots <- struct{}{}:
+	}
+	select {
+	case <-p.closing: // both were ready
+		p.release()
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+func (p *pool) release() { <-p.slots }
+
+// drain refuses new callers and waits until those under way are out, by taking every slot for good.
+func (p *pool) drain(ctx context.Context) error {
+	p.once.Do(func() { close(p.closing) })
+	for range cap(p.slots) {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (p *pool) alive() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live
+}
+
+func (p *pool) take(ctx context.Context) (*instance, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		inst := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return inst, nil
+	}
+	p.live++
+	p.mu.Unlock()
+	inst, err := p.start(ctx)
+	if err != nil {
+		p.mu.Lock()
+		p.live--
+		p.mu.Unlock()
+		return nil, err
+	}
+	return inst, nil
+}
+
+// give returns a healthy instance. Memory of WebAssembly never shrinks, so one that a large mail made grow is let go.
+func (p *pool) give(inst *instance) {
+	if inst.memory.Size() > inst.retain {
+		p.drop(inst)
+		return
+	}
+	p.mu.Lock()
+	p.idle = append(p.idle, inst)
+	p.mu.Unlock()
+}
+
+func (p *pool) drop(inst *instance) {
+	_ = inst.module.Close(context.Background())
+	p.mu.Lock()
+	p.live--
+	p.mu.Unlock()
+}
+
+// instance is one running copy of the core with its own memory. It serves one call at a time.
+type instance struct {
+	module                  api.Module
+	memory                  api.Memory
+	allocFn, freeFn, callFn api.Function
+	retain                  uint32 // octets of memory above which it is not kept
+}
+
+// minRetain lets an instance keep 8 MiB, several times what a usual mail needs.
+const minRetain = 8 << 20
+
+func (p *pool) start(ctx context.Context) (*instance, error) {
+	// No name, so that many can live side by side; no arguments, environment, files or output.
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions(exportInit)
+	m, err := p.runtime.InstantiateModule(ctx, p.compiled, config)
+	if err != nil {
+		return nil, fmt.Errorf("start an instance: %w", err)
+	}
+	inst := &instance{
+		module: m, memory: m.ExportedMemory(exportMemory),
+		allocFn: m.ExportedFunction(exportAlloc), freeFn: m.ExportedFunction(exportFree), callFn: m.ExportedFunction(exportCall),
+	}
+	inst.retain = max(minRetain, 4*inst.memory.Size())
+	return inst, nil
+}
+
+// call hands a request over and returns the reply as a view of the instance's memory, good until free.
+func (i *instance) call(ctx context.Context, in []byte) (ptr uint32, reply []byte, err error) {
+	r, err := i.allocFn.Call(ctx, uint64(len(in)))
+	if err != nil {
+		return 0, nil, err
+	}
+	if r[0] == 0 || !i.memory.Write(uint32(r[0]), in) {
+		return 0, nil, errors.New("core_alloc gave a buffer outside its memory")
+	}
+	r, err = i.callFn.Call(ctx, r[0], uint64(len(in)))
+	if err != nil {
+		return 0, nil, err
+	}
+	ptr, length := uint32(r[0]>>32), uint32(r[0])
+	reply, ok := i.memory.Read(ptr, length)
+	if !ok || length == 0 {
+		return 0, nil, errors.New("core_call gave a reply outside its memory")
+	}
+	return ptr, reply, nil
+}
+
+func (i *instance) free(ctx context.Context, ptr uint32, length int) error {
+	_, err := i.freeFn.Call(ctx, uint64(ptr), uint64(length))
+	return err
+}
