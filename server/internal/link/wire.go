@@ -1,0 +1,80 @@
+package link
+
+import "encoding/json"
+
+// Headers by which the shim tells the service who is asking. The shim removes them from what it is sent.
+const (
+	HeaderUserID        = "Postroom-User-Id"        // the session's user, "" for nobody
+	HeaderClientAddress = "Postroom-Client-Address" // as Mattermost's proxy settings see it
+	HeaderRequestID     = "Postroom-Request-Id"
+	HeaderTooLarge      = "Postroom-Too-Large" // "1": the body was over the route's limit and was left out
+	// HeaderAudit comes back from the service: an Audit as JSON, to be written and not passed on.
+	HeaderAudit = "Postroom-Audit"
+)
+
+// Paths on the service's socket. What comes from outside is always under PathOutside, so no request of a
+// client's can name the others.
+const (
+	PathOutside  = "/outside"
+	PathHello    = "/shim/hello"
+	PathSettings = "/shim/settings"
+	PathStream   = "/shim/stream"
+	PathDone     = "/shim/done"
+	PathEnd      = "/shim/end"
+)
+
+// Handover is what the shim gives a service at its start, as JSON over a pipe: it holds secrets.
+type Handover struct {
+	Build    string          `json:"build"`
+	Server   Process         `json:"server"`
+	Dir      string          `json:"dir"`
+	Wasm     string          `json:"wasm"`
+	Settings json.RawMessage `json:"settings"`
+}
+
+// Ready is the service's one answer to it, on file descriptor 3. Error is in words for an admin.
+type Ready struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// Hello is how a running service introduces itself.
+type Hello struct {
+	Build   string  `json:"build"`
+	Process Process `json:"process"`
+	Server  Process `json:"server"`
+}
+
+// Line is one line of the stream from the service to the shim: a log record, acts, or (empty) a sign of life.
+type Line struct {
+	Log  *LogRecord `json:"log,omitempty"`
+	Acts []Act      `json:"acts,omitempty"`
+}
+
+// LogRecord is a line of the service's log, to be written to Mattermost's.
+type LogRecord struct {
+	Level   string `json:"level"` // debug info warn error
+	Message string `json:"message"`
+	Fields  []any  `json:"fields,omitempty"` // key, value, key, value…
+}
+
+// Act is something only the plugin API can do. It is offered again until the shim has said Done with its ID.
+type Act struct {
+	ID    int64  `json:"id"`
+	Audit *Audit `json:"audit,omitempty"`
+}
+
+// Audit is a record for Mattermost's audit log: who asked, from where, what was decided.
+type Audit struct {
+	Event   string            `json:"event"`
+	Success bool              `json:"success"`
+	UserID  string            `json:"user_id,omitempty"`
+	Address string            `json:"address,omitempty"`
+	Path    string            `json:"path,omitempty"`
+	Params  map[string]string `json:"params,omitempty"`
+}
+
+// Done names the acts that have been carried out.
+type Done struct {
+	IDs []int64 `json:"ids"`
+}
