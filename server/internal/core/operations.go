@@ -1,9 +1,11 @@
 package core
 
-import "encoding/json"
+import (
+	"encoding/base64"
+	"encoding/json"
+)
 
-// The operations of wasm/README.md, each with its arguments and its result. Bytes travel as base64, which is what
-// encoding/json does with []byte; times are milliseconds since the epoch.
+// The operations of wasm/README.md, each with its arguments and its result. Times are milliseconds since the epoch.
 const (
 	OpSelfTest             = "self_test"
 	OpReadRequest          = "read_request"
@@ -25,10 +27,21 @@ const (
 	OpAppError             = "app_error"
 )
 
+// Bytes travel as standard padded base64. Unlike []byte, which encoding/json makes null when it is nil, none is "".
+type Bytes []byte
+
+// MarshalJSON writes base64.
+func (b Bytes) MarshalJSON() ([]byte, error) {
+	out := make([]byte, 0, base64.StdEncoding.EncodedLen(len(b))+2)
+	out = append(out, '"')
+	out = base64.StdEncoding.AppendEncode(out, b)
+	return append(out, '"'), nil
+}
+
 // ReadRequestArgs is what a public endpoint was sent. Endpoint is "reset" or "verify".
 type ReadRequestArgs struct {
 	Endpoint      string  `json:"endpoint"`
-	Body          []byte  `json:"body"`
+	Body          Bytes   `json:"body"`
 	TooLarge      bool    `json:"too_large"`
 	Redirect      *string `json:"redirect"`
 	ClientAddress string  `json:"client_address"`
@@ -70,14 +83,14 @@ type LimitResult struct {
 
 // PrepareArgs is all that an account mail is made of. Key is secret.
 type PrepareArgs struct {
-	Kind        string        `json:"kind"`
-	RequestedAt int64         `json:"requested_at"`
-	Account     *Account      `json:"account"`
-	Redirect    *string       `json:"redirect"`
-	Previous    *Previous     `json:"previous"`
-	Limit       *AccountLimit `json:"limit"`
-	Site        Site          `json:"site"`
-	Key         string        `json:"key"`
+	Kind        string       `json:"kind"`
+	RequestedAt int64        `json:"requested_at"`
+	Account     *Account     `json:"account"`
+	Redirect    *string      `json:"redirect"`
+	Previous    *Previous    `json:"previous"`
+	Limit       AccountLimit `json:"limit"`
+	Site        Site         `json:"site"`
+	Key         string       `json:"key"`
 }
 
 // Previous is the account's live token of the same purpose.
@@ -103,7 +116,7 @@ type PrepareResult struct {
 
 // Token is what is stored of a minted token.
 type Token struct {
-	Digest    []byte `json:"digest"`
+	Digest    Bytes  `json:"digest"`
 	Address   string `json:"address"`
 	ExpiresAt int64  `json:"expires_at"`
 }
@@ -115,7 +128,7 @@ type SealedMail struct {
 	MaskedTo  string `json:"masked_to"`
 	Locale    string `json:"locale"`
 	Size      int    `json:"size"`
-	Sealed    []byte `json:"sealed"`
+	Sealed    Bytes  `json:"sealed"`
 	KeyID     string `json:"key_id"`
 	ExpiresAt int64  `json:"expires_at"`
 }
@@ -136,12 +149,12 @@ type ComposeTestResult struct {
 	Size         int    `json:"size"`
 	EnvelopeFrom string `json:"envelope_from"`
 	EnvelopeTo   string `json:"envelope_to"`
-	Message      []byte `json:"message"`
+	Message      Bytes  `json:"message"`
 }
 
 // ReadTestArgs is what email/test was sent. Current is Mattermost's own EmailSettings.
 type ReadTestArgs struct {
-	Body     []byte          `json:"body"`
+	Body     Bytes           `json:"body"`
 	TooLarge bool            `json:"too_large"`
 	Current  json.RawMessage `json:"current"`
 }
@@ -212,14 +225,14 @@ type KeyResult struct {
 type OpenArgs struct {
 	Key    string `json:"key"`
 	MailID string `json:"mail_id"`
-	Sealed []byte `json:"sealed"`
+	Sealed Bytes  `json:"sealed"`
 }
 
 // OpenResult is a mail in clear: secret, as it may hold a token.
 type OpenResult struct {
 	EnvelopeFrom string `json:"envelope_from"`
 	EnvelopeTo   string `json:"envelope_to"`
-	Message      []byte `json:"message"`
+	Message      Bytes  `json:"message"`
 }
 
 // DigestTokenArgs holds a token, which is secret.
@@ -229,7 +242,7 @@ type DigestTokenArgs struct {
 
 // DigestTokenResult is the SHA-256 by which a token is found.
 type DigestTokenResult struct {
-	Digest []byte `json:"digest"`
+	Digest Bytes `json:"digest"`
 }
 
 // LandingArgs is for show_landing and redeem. Token is secret.
@@ -259,7 +272,7 @@ type RedeemResult struct {
 // ReadFormArgs is a landing page's POST. Body is secret.
 type ReadFormArgs struct {
 	Purpose        string `json:"purpose"`
-	Body           []byte `json:"body"`
+	Body           Bytes  `json:"body"`
 	TooLarge       bool   `json:"too_large"`
 	Site           Site   `json:"site"`
 	AcceptLanguage string `json:"accept_language"`
@@ -274,7 +287,7 @@ type ReadFormResult struct {
 // Form is what the person sent. Token and NewPassword are secret.
 type Form struct {
 	Token       string  `json:"token"`
-	Digest      []byte  `json:"digest"`
+	Digest      Bytes   `json:"digest"`
 	NewPassword *string `json:"new_password"`
 }
 
@@ -291,8 +304,8 @@ type RedeemOutcomeArgs struct {
 
 // HTTPReply is an answer of Mattermost's own API.
 type HTTPReply struct {
-	Status int    `json:"status"`
-	Body   []byte `json:"body"`
+	Status int   `json:"status"`
+	Body   Bytes `json:"body"`
 }
 
 // RedeemOutcomeResult is "done", "refused", "retry" or "unknown".
