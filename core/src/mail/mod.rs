@@ -1,0 +1,79 @@
+//! The mails: *password reset*, *address verification* and *test*, from their facts to octets for SMTP.
+//!
+//! What this module does *not* do: choose a recipient, mint a token, sign, or send. It takes the link it is given,
+//! and refuses one that does not start at the configured SiteURL (S15).
+//!
+//! A mail is `multipart/alternative`, text first (D11), from `core/templates/<kind>/` and
+//! `core/locales/<lang>/mail.ftl`. Date, Message-ID and MIME boundary come from the request's time and entropy, so
+//! the same request composes the same octets, on the server and in a browser.
+
+pub mod address;
+pub mod base;
+pub mod locale;
+
+mod compose;
+mod mime;
+mod moment;
+pub(crate) mod palette;
+pub(crate) mod template;
+pub(crate) mod text;
+
+pub use address::mask;
+pub use base::Base;
+pub use compose::compose;
+
+use crate::Kind;
+
+/// What is to be said. `link` is secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Letter<'a> {
+    /// The mail with a link to set a new password.
+    Reset {
+        /// Absolute URL that starts at the site's; secret.
+        link: &'a str,
+        /// How long the link works, in milliseconds from now.
+        lifetime_ms: i64,
+        /// The account's name to log in with.
+        username: &'a str,
+    },
+    /// The mail with a link to verify an address.
+    Verify {
+        /// Absolute URL that starts at the site's; secret.
+        link: &'a str,
+        /// How long the link works, in milliseconds from now.
+        lifetime_ms: i64,
+        /// The account's name to log in with.
+        username: &'a str,
+    },
+    /// The mail that tests a connection.
+    Test,
+}
+
+impl Letter<'_> {
+    /// Which of the catalogue's kinds this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Reset { .. } => Kind::Reset,
+            Self::Verify { .. } => Kind::Verify,
+            Self::Test => Kind::Test,
+        }
+    }
+}
+
+/// A mail ready for SMTP. `message` holds the link: secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// RFC 5322 octets, CRLF line ends, no dot-stuffing. Secret.
+    pub message: Vec<u8>,
+    /// For MAIL FROM (RFC 5321 section 4.1.1.2), without angle brackets; the domain in A-labels.
+    pub envelope_from: String,
+    /// For RCPT TO. Its local part may be non-ASCII and then needs SMTPUTF8 (RFC 6531); the domain is in A-labels.
+    pub envelope_to: String,
+    /// With angle brackets, as in the header (RFC 5322 section 3.6.4); the same at every attempt.
+    pub message_id: String,
+    /// `a***@example.com`, for logs and lists.
+    pub masked_to: String,
+    /// The locale it was written in; one of [`locale::ALL`].
+    pub locale: String,
+}
