@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
@@ -45,20 +46,27 @@ func openCore(t testing.TB) *Engine {
 	return e
 }
 
-// answers are the Go types that the flows decode into, held to the same fixtures. client_key and the like, whose
-// callers read one member, have none.
-var answers = map[string]any{
-	"self_test":      SelfTest{},
-	"read_request":   core.ReadRequest{},
-	"limit":          core.Limit{},
-	"read_test":      core.ReadTest{},
-	"test_reply":     core.Refusal{},
-	"open":           core.Opened{},
-	"show_landing":   core.Landing{},
-	"read_form":      core.ReadForm{},
-	"redeem":         core.Redeem{},
-	"redeem_outcome": core.RedeemOutcome{},
-	"app_error":      core.Refusal{},
+// shapes are the Go types of each operation, held to the same fixtures.
+var shapes = map[string]struct{ args, result any }{
+	core.OpSelfTest:             {struct{}{}, SelfTest{}},
+	core.OpReadRequest:          {core.ReadRequestArgs{}, core.ReadRequestResult{}},
+	core.OpClientKey:            {core.ClientKeyArgs{}, core.ClientKeyResult{}},
+	core.OpLimit:                {core.LimitArgs{}, core.LimitResult{}},
+	core.OpPrepare:              {core.PrepareArgs{}, core.PrepareResult{}},
+	core.OpComposeTest:          {core.ComposeTestArgs{}, core.ComposeTestResult{}},
+	core.OpReadTest:             {core.ReadTestArgs{}, core.ReadTestResult{}},
+	core.OpMattermostConnection: {core.MattermostConnectionArgs{}, core.MattermostConnectionResult{}},
+	core.OpTestReply:            {core.TestReplyArgs{}, core.AppErrorResult{}},
+	core.OpJudge:                {core.JudgeArgs{}, core.JudgeResult{}},
+	core.OpKey:                  {core.KeyArgs{}, core.KeyResult{}},
+	core.OpOpen:                 {core.OpenArgs{}, core.OpenResult{}},
+	core.OpDigestToken:          {core.DigestTokenArgs{}, core.DigestTokenResult{}},
+	core.OpShowLanding:          {core.LandingArgs{}, core.ShowLandingResult{}},
+	core.OpReadForm:             {core.ReadFormArgs{}, core.ReadFormResult{}},
+	core.OpRedeem:               {core.LandingArgs{}, core.RedeemResult{}},
+	core.OpRedeemOutcome:        {core.RedeemOutcomeArgs{}, core.RedeemOutcomeResult{}},
+	core.OpPage:                 {core.PageArgs{}, core.PageResult{}},
+	core.OpAppError:             {core.AppErrorArgs{}, core.AppErrorResult{}},
 }
 
 // operations are all that wasm/README.md names, each to be shown by a fixture.
@@ -93,71 +101,71 @@ func TestContract(t *testing.T) {
 				t.Fatal(err)
 			}
 			same(t, "reply", got, want)
-			fits(t, op, want)
-			enoughEntropy(t, op, in, want)
+			throughShapes(t, e, op, in, want)
 		})
 	}
 	for _, op := range operations(t) {
 		if !seen[op] {
 			t.Errorf("no fixture for %s", op)
 		}
+		if _, ok := shapes[op]; !ok {
+			t.Errorf("package core has no shapes for %s", op)
+		}
 	}
 }
 
-// fits holds if the operation's Go type takes the fixture's answer and has no member of another name or value: a
-// slip in a tag would show as a member that the fixture lacks.
-func fits(t *testing.T, op string, want []byte) {
+// throughShapes decodes a fixture into the Go types, strictly: what they encode to must be answered alike, and the
+// answer must survive them. Fixtures that are meant to be malformed fit no type, and are left to CallRaw.
+func throughShapes(t *testing.T, e *Engine, op string, in, want []byte) {
 	t.Helper()
-	kind, ok := answers[op]
+	shape, ok := shapes[op]
 	if !ok {
-		return
+		return // a fixture of no operation: unknown_op, malformed_request
 	}
-	answer := reflect.New(reflect.TypeOf(kind)).Interface()
-	var refusal *CoreError
-	if err := decode(op, want, answer); errors.As(err, &refusal) {
-		return
-	} else if err != nil {
+	var reply struct {
+		OK  json.RawMessage `json:"ok"`
+		Err *CoreError      `json:"err"`
+	}
+	if err := json.Unmarshal(want, &reply); err != nil {
 		t.Fatal(err)
 	}
-	again, err := json.Marshal(map[string]any{"ok": answer})
+	r := request{Args: reflect.New(reflect.TypeOf(shape.args)).Interface()}
+	if err := strict(in, &r); err != nil {
+		if reply.Err == nil {
+			t.Errorf("%T does not take a good request's args: %v", shape.args, err)
+		}
+		return
+	}
+	if octets := base64.StdEncoding.DecodedLen(len(r.Entropy)); reply.Err == nil && octets > entropyOf[op]+2 {
+		t.Errorf("the fixture brings %d octets of entropy, this host %d", octets, entropyOf[op])
+	}
+	if reply.Err != nil {
+		return // a member left out is encoded as its zero value, which may be wrong in another way
+	}
+	encoded, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if extra := beyond("", value(t, again), value(t, want)); len(extra) > 0 {
-		t.Errorf("%T has members that are not the fixture's: %v", kind, extra)
+	got, err := e.CallRaw(t.Context(), encoded)
+	if err != nil {
+		t.Fatal(err)
 	}
+	same(t, "reply to what the Go types encode", got, want)
+	result := reflect.New(reflect.TypeOf(shape.result)).Interface()
+	if err := strict(reply.OK, result); err != nil {
+		t.Fatalf("%T does not take the reply: %v", shape.result, err)
+	}
+	again, err := json.Marshal(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "result", again, reply.OK)
 }
 
-// beyond lists where got says other than want; members that only want has are free.
-func beyond(at string, got, want any) (paths []string) {
-	g, isObject := got.(map[string]any)
-	w, both := want.(map[string]any)
-	if !isObject || !both {
-		if !reflect.DeepEqual(got, want) {
-			return []string{at}
-		}
-		return nil
-	}
-	for name, member := range g {
-		paths = append(paths, beyond(at+"."+name, member, w[name])...)
-		if _, ok := w[name]; !ok && member == nil {
-			paths = append(paths, at+"."+name)
-		}
-	}
-	return paths
-}
-
-// enoughEntropy holds if a good request makes do with what this host would give its operation.
-func enoughEntropy(t *testing.T, op string, in, want []byte) {
-	t.Helper()
-	var r struct{ Entropy []byte }
-	var reply struct{ OK json.RawMessage }
-	if json.Unmarshal(in, &r) != nil || json.Unmarshal(want, &reply) != nil || reply.OK == nil {
-		return
-	}
-	if len(r.Entropy) > entropyOf[op] {
-		t.Errorf("the fixture brings %d octets of entropy, the host %d", len(r.Entropy), entropyOf[op])
-	}
+func strict(in []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(in))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }
 
 // same compares JSON by value: order of members and spaces are free.
