@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/settings"
 )
 
@@ -27,12 +28,6 @@ const (
 
 // ErrNotSent is a call that reached nobody, so nothing can have changed.
 var ErrNotSent = errors.New("Mattermost could not be reached on this machine")
-
-// Reply is what Mattermost answered.
-type Reply struct {
-	Status int    `json:"status"`
-	Body   []byte `json:"body"`
-}
 
 // Local is Mattermost on this machine.
 type Local struct {
@@ -95,12 +90,12 @@ func Base(listen string, withTLS bool, siteURL string) (string, error) {
 }
 
 // ResetPassword redeems a token of Mattermost's own (POST /api/v4/users/password/reset).
-func (l *Local) ResetPassword(ctx context.Context, token, password string, who Caller) (*Reply, error) {
+func (l *Local) ResetPassword(ctx context.Context, token, password string, who Caller) (*core.HTTPReply, error) {
 	return l.post(ctx, "/api/v4/users/password/reset", map[string]string{"token": token, "new_password": password}, who)
 }
 
 // VerifyEmail redeems a token of Mattermost's own (POST /api/v4/users/email/verify).
-func (l *Local) VerifyEmail(ctx context.Context, token string, who Caller) (*Reply, error) {
+func (l *Local) VerifyEmail(ctx context.Context, token string, who Caller) (*core.HTTPReply, error) {
 	return l.post(ctx, "/api/v4/users/email/verify", map[string]string{"token": token}, who)
 }
 
@@ -108,7 +103,7 @@ func (l *Local) VerifyEmail(ctx context.Context, token string, who Caller) (*Rep
 // audit, which it believes only if it is configured to.
 type Caller struct{ Locale, Address string }
 
-func (l *Local) post(ctx context.Context, path string, body any, who Caller) (*Reply, error) {
+func (l *Local) post(ctx context.Context, path string, body any, who Caller) (*core.HTTPReply, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -134,5 +129,5 @@ func (l *Local) post(ctx context.Context, path string, body any, who Caller) (*R
 	if err != nil {
 		return nil, err
 	}
-	return &Reply{Status: answer.StatusCode, Body: text}, nil
+	return &core.HTTPReply{Status: answer.StatusCode, Body: text}, nil
 }

@@ -1,0 +1,92 @@
+// Package flow is the order of steps, and nothing else: a route or hook comes in, facts are gathered, the core
+// decides, the service acts.
+package flow
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"postroom/server/internal/core"
+	"postroom/server/internal/engine"
+	"postroom/server/internal/limits"
+	"postroom/server/internal/link"
+	"postroom/server/internal/mattermost"
+	"postroom/server/internal/outbox"
+	"postroom/server/internal/settings"
+	"postroom/server/internal/store"
+)
+
+// Flows are the ways through the service.
+type Flows struct {
+	Engine *engine.Engine
+	Store  *store.Store
+	Outbox *outbox.Outbox
+	Limits *limits.Memory
+	Log    *slog.Logger
+
+	current atomic.Pointer[current]
+}
+
+// current is what changes with the settings, swapped whole.
+type current struct {
+	*settings.Snapshot
+	local    *mattermost.Local
+	localErr error
+}
+
+// Apply swaps the settings.
+func (f *Flows) Apply(snapshot *settings.Snapshot) {
+	local, err := mattermost.New(snapshot)
+	if err != nil {
+		f.Log.Error("links can't be redeemed", "error", err)
+	}
+	f.current.Store(&current{Snapshot: snapshot, local: local, localErr: err})
+}
+
+// Asker is who asks, as the shim established it.
+type Asker struct {
+	UserID         string // "" for nobody
+	Address        string
+	RequestID      string
+	UserAgent      string
+	AcceptLanguage string
+}
+
+// Input is a request's body, at most the route's limit.
+type Input struct {
+	Body     []byte
+	TooLarge bool
+}
+
+// Answer is what goes back: a Page, an AppError, or JSON.
+type Answer struct {
+	Page     *core.Page
+	AppError *core.AppError
+	JSON     any
+	// Audit is written to Mattermost's audit log by the shim.
+	Audit *link.Audit
+}
+
+// statusOK is Mattermost's own answer to what was done.
+var statusOK = map[string]string{"status": "OK"}
+
+// appError is one of the core's ready-made errors.
+func (f *Flows) appError(ctx context.Context, name string) (Answer, error) {
+	var result core.AppErrorResult
+	err := f.Engine.Call(ctx, core.OpAppError, time.Now(), core.AppErrorArgs{Error: name}, &result)
+	return Answer{AppError: result.AppError}, err
+}
+
+// page is one of the core's ready-made pages.
+func (f *Flows) page(ctx context.Context, name string, asker Asker) (Answer, error) {
+	var out core.PageResult
+	args := core.PageArgs{Page: name, Site: &f.current.Load().Site, AcceptLanguage: asker.AcceptLanguage}
+	err := f.Engine.Call(ctx, core.OpPage, time.Now(), args, &out)
+	if err != nil { // a SiteURL that can't be used must not hide the page
+		args.Site = nil
+		err = f.Engine.Call(ctx, core.OpPage, time.Now(), args, &out)
+	}
+	return Answer{Page: &out.Page}, err
+}
