@@ -10,7 +10,6 @@ const (
 	OpSelfTest             = "self_test"
 	OpReadRequest          = "read_request"
 	OpClientKey            = "client_key"
-	OpClientKey            = "client_key"
 	OpLimit                = "limit"
 	OpPrepare              = "prepare"
 	OpComposeTest          = "compose_test"
@@ -54,16 +53,6 @@ type ReadRequestResult struct {
 	Request   *MailRequest `json:"request"`
 	AppError  *AppError    `json:"app_error"`
 	ClientKey string       `json:"client_key"`
-}
-
-// ClientKeyArgs are client_key's.
-type ClientKeyArgs struct {
-	ClientAddress string `json:"client_address"`
-}
-
-// ClientKeyResult is client_key's.
-type ClientKeyResult struct {
-	ClientKey string `json:"client_key"`
 }
 
 // MailRequest is a request that may be enqueued.
