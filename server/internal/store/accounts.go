@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postroom/server/internal/core"
+)
+
+// accountColumns are what the core asks about a row of Mattermost's users, aliased u; all may be null in a left
+// join. The names are those of Mattermost's migrations 000046 (users) and model.User.
+const accountColumns = `u.id, u.email, u.username, u.locale, u.authservice, u.authdata, u.remoteid, u.roles,
+	u.deleteat, u.emailverified, u.lastpasswordupdate`
+
+// accountRow is accountColumns as scanned.
+type accountRow struct {
+	id, email, username, locale, authService, authData, remoteID, roles *string
+	deleteAt, lastPasswordUpdate                                        *int64
+	emailVerified                                                       *bool
+}
+
+func (r *accountRow) targets() []any {
+	return []any{&r.id, &r.email, &r.username, &r.locale, &r.authService, &r.authData, &r.remoteID, &r.roles,
+		&r.deleteAt, &r.emailVerified, &r.lastPasswordUpdate}
+}
+
+// account is nil where the join found no user.
+func (r *accountRow) account() *core.Account {
+	if r.id == nil {
+		return nil
+	}
+	return &core.Account{
+		ID:            *r.id,
+		Email:         or(r.email, ""),
+		Username:      or(r.username, ""),
+		Locale:        or(r.locale, ""),
+		AuthService:   or(r.authService, ""),
+		HasAuthData:   or(r.authData, "") != "",
+		Remote:        or(r.remoteID, "") != "",
+		Guest:         slices.Contains(strings.Fields(or(r.roles, "")), "system_guest"),
+		Deleted:       or(r.deleteAt, 0) != 0,
+		EmailVerified: or(r.emailVerified, false),
+		PasswordStamp: or(r.lastPasswordUpdate, 0),
+	}
+}
+
+func or[T any](value *T, otherwise T) T {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
+// AccountByEmail is the account whose stored address equals email, which must be lower-cased; nil when there is none.
+func (s *Store) AccountByEmail(ctx context.Context, email string) (*core.Account, error) {
+	return s.accountWhere(ctx, `u.email = $1`, email)
+}
+
+// AccountByID is the account of that id; nil when there is none.
+func (s *Store) AccountByID(ctx context.Context, id string) (*core.Account, error) {
+	return s.accountWhere(ctx, `u.id = $1`, id)
+}
+
+func (s *Store) accountWhere(ctx context.Context, condition, value string) (*core.Account, error) {
+	var row accountRow
+	err := s.pool.QueryRow(ctx, `SELECT `+accountColumns+` FROM users u WHERE `+condition, value).Scan(row.targets()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, wrap("read the account", err)
+	}
+	return row.account(), nil
+}
+
+// Previous is the token that a new request would replace.
+type Previous struct {
+	Digest      []byte
+	RequestedAt time.Time
+	Redirect    *string
+}
+
+// Facts are what the decision over a request rests on. Account is nil where there is none; then so are Previous
+// (the account's live token of that purpose) and LimitTAT (ms). Now is PostgreSQL's clock.
+type Facts struct {
+	Account  *core.Account
+	Previous *Previous
+	LimitTAT *int64
+	Now      time.Time
+}
+
+// FactsByEmail gathers, in one query, what a request for that lower-cased address is decided by.
+func (s *Store) FactsByEmail(ctx context.Context, kind, email string) (Facts, error) {
+	return facts(ctx, s.pool, `u.email = $2`, kind, email)
+}
+
+// FactsByID gathers the same for an account by its id.
+func (s *Store) FactsByID(ctx context.Context, kind, accountID string) (Facts, error) {
+	return facts(ctx, s.pool, `u.id = $2`, kind, accountID)
+}
+
+func facts(ctx context.Context, from queryer, condition, kind, value string) (Facts, error) {
+	var found Facts
+	var row accountRow
+	var digest []byte
+	var redirect *string
+	var requestedAt *time.Time
+	targets := append([]any{&found.Now, &found.LimitTAT, &digest, &requestedAt, &redirect}, row.targets()...)
+	err := from.QueryRow(ctx, `SELECT clock.now, l.tat_ms, t.digest, t.requested_at, t.redirect, `+accountColumns+`
+		FROM (SELECT now() AS now) clock
+		LEFT JOIN users u ON `+condition+`
+		LEFT JOIN postroom.tokens t ON t.account_id = u.id AND t.purpose = $1 AND t.expires_at > clock.now
+		LEFT JOIN postroom.account_limits l ON l.account_id = u.id AND l.kind = $1`, kind, value).Scan(targets...)
+	if err != nil {
+		return Facts{}, wrap("gather the facts of a request", err)
+	}
+	found.Account = row.account()
+	if digest != nil && requestedAt != nil {
+		found.Previous = &Previous{Digest: digest, RequestedAt: *requestedAt, Redirect: redirect}
+	}
+	return found, nil
+}

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Act is something only the shim can do (an audit record), waiting for it.
+type Act struct {
+	ID        int64           `json:"id"`
+	Kind      string          `json:"kind"`
+	Body      json.RawMessage `json:"body"`
+	CreatedAt time.Time       `json:"created_at"`
+}
+
+// ActAudit is the kind of an act whose body is an AuditRecord.
+const ActAudit = "audit"
+
+// AuditRecord is S33's: who asked, from where, what was decided. It holds no token and no unmasked address.
+type AuditRecord struct {
+	Event         string            `json:"event"`   // e.g. "requestPasswordReset"
+	Status        string            `json:"status"`  // "success" or "fail"
+	UserID        string            `json:"user_id"` // who asked, empty when not logged in
+	ClientAddress string            `json:"client_address"`
+	UserAgent     string            `json:"user_agent"`
+	RequestID     string            `json:"request_id"`
+	At            int64             `json:"at"` // ms since the epoch
+	Facts         map[string]string `json:"facts"`
+}
+
+const insertAct = `INSERT INTO postroom.acts (kind, body) VALUES ($1, $2::jsonb)`
+
+// AddAct queues an act; body is marshalled as JSON.
+func (s *Store) AddAct(ctx context.Context, kind string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return wrap("queue an act", err)
+	}
+	_, err = s.pool.Exec(ctx, insertAct, kind, string(text))
+	return wrap("queue an act", err)
+}
+
+// TakeActs takes up to limit of the oldest acts for the length of lease: nobody else gets them meanwhile.
+func (s *Store) TakeActs(ctx context.Context, limit int, lease time.Duration) ([]Act, error) {
+	rows, err := s.pool.Query(ctx, `UPDATE postroom.acts a SET taken_until = now() + $2::interval
+		FROM (SELECT id FROM postroom.acts WHERE taken_until IS NULL OR taken_until <= now()
+			ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) free
+		WHERE a.id = free.id RETURNING a.id, a.kind, a.body::text, a.created_at`, max(1, limit), lease)
+	if err != nil {
+		return nil, wrap("take acts", err)
+	}
+	acts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Act, error) {
+		var act Act
+		var body string
+		err := row.Scan(&act.ID, &act.Kind, &body, &act.CreatedAt)
+		act.Body = json.RawMessage(body)
+		return act, err
+	})
+	slices.SortFunc(acts, func(a, b Act) int { return int(a.ID - b.ID) })
+	return acts, wrap("take acts", err)
+}
+
+// DoneActs removes acts that were done.
+func (s *Store) DoneActs(ctx context.Context, ids []int64) error {
+	_, err := s.pool.Exec(ctx, `DELETE FROM postroom.acts WHERE id = ANY($1)`, ids)
+	return wrap("remove acts that were done", err)
+}

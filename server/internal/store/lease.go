@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Job kinds and queues in River's table, which the guard, the reaper and Erase look at too.
+const (
+	JobRequest   = "request"
+	JobSend      = "send"
+	QueueRequest = "request"
+	QueueAccount = "account"
+)
+
+// due is a mail that may be sent now: not waiting for a time to come, or left behind by a lease that lapsed.
+const due = `((m.state = 'queued' AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= now()))
+	OR (m.state IN ('deferred', 'perhaps_delivered') AND m.next_attempt_at <= now())
+	OR (m.state = 'sending' AND m.lease_until <= now()))`
+
+// tokenLives is whether the mail's link would still work; a mail without a token has none to die.
+const tokenLives = `(m.token_digest IS NULL OR EXISTS
+	(SELECT 1 FROM postroom.tokens t WHERE t.digest = m.token_digest AND t.expires_at > now()))`
+
+// Lease is the right to send one mail, until it lapses. Fence tells this lease from every other of the mail.
+type Lease struct {
+	MailID    string
+	Fence     int64
+	Kind      string
+	Sealed    []byte
+	Attempts  int // with this one
+	ExpiresAt time.Time
+	Now       time.Time
+}
+
+// TakeLease makes owner the mail's one sender for the length of life, if the mail is due, sealed under keyID, not
+// expired, and its token is live. Else it returns nil: Standing says why.
+func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life time.Duration) (*Lease, error) {
+	lease := Lease{MailID: mailID}
+	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $2,
+			lease_until = now() + $4::interval, fence = m.fence + 1, attempts = m.attempts + 1,
+			next_attempt_at = NULL, key_missing_since = NULL
+		WHERE m.id = $1::uuid AND m.key_id = $3 AND m.sealed IS NOT NULL AND m.expires_at > now()
+			AND NOT m.compose_anew AND `+due+` AND `+tokenLives+`
+		RETURNING m.fence, m.kind, m.sealed, m.attempts, m.expires_at, now()`, mailID, owner, keyID, life).
+		Scan(&lease.Fence, &lease.Kind, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.Now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, wrap("take the mail's lease", err)
+	}
+	return &lease, nil
+}
+
+// Standing is how a mail stands, by PostgreSQL's clock.
+type Standing struct {
+	Kind        string
+	AccountID   string
+	TokenDigest []byte
+	Outstanding bool // it may still leave
+	Due         bool
+	Leased      bool // someone is sending it
+	Held        bool
+	Expired     bool
+	TokenDead   bool // superseded, used or expired
+	ComposeAnew bool
+	KeyID       string
+	KeyMissing  time.Duration // since a node first lacked its key
+	DueAt       time.Time     // when it is to be looked at again
+	QueuedAt    time.Time
+	Now         time.Time
+}
+
+// Standing reads it; nil where there is no such mail.
+func (s *Store) Standing(ctx context.Context, mailID string) (*Standing, error) {
+	var is Standing
+	var account *string
+	var missing *time.Time
+	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.account_id, m.token_digest, `+waiting+` OR m.state = 'sending', `+due+`,
+			m.state = 'sending' AND m.lease_until > now(), m.state = 'held', m.expires_at <= now(), NOT `+tokenLives+`,
+			m.compose_anew, m.key_id, m.key_missing_since, coalesce(m.next_attempt_at, now()), m.queued_at, now()
+		FROM postroom.mails m WHERE m.id = $1::uuid`, mailID).
+		Scan(&is.Kind, &account, &is.TokenDigest, &is.Outstanding, &is.Due, &is.Leased, &is.Held, &is.Expired,
+			&is.TokenDead, &is.ComposeAnew, &is.KeyID, &missing, &is.DueAt, &is.QueuedAt, &is.Now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, wrap("read how the mail stands", err)
+	}
+	is.AccountID = or(account, "")
+	if missing != nil {
+		is.KeyMissing = is.Now.Sub(*missing)
+	}
+	return &is, nil
+}
+
+// RenewLease makes the lease last another life from now; false says that it is lost.
+func (s *Store) RenewLease(ctx context.Context, lease *Lease, life time.Duration) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET lease_until = now() + $3::interval
+		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`, lease.MailID, lease.Fence, life)
+	return tag.RowsAffected() == 1, wrap("renew the mail's lease", err)
+}
+
+// ReleaseLease gives a mail back unsent, as if this attempt had not been.
+func (s *Store) ReleaseLease(ctx context.Context, lease *Lease) error {
+	_, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET state = 'queued', lease_owner = NULL, lease_until = NULL,
+			attempts = m.attempts - 1
+		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`, lease.MailID, lease.Fence)
+	return wrap("give the mail back", err)
+}
+
+// Result is what became of an attempt. Next is when it will be tried again, nil for never.
+type Result struct {
+	State      string
+	HeldBy     *string
+	Next       *time.Time
+	Connection string
+	Step       *string
+	Code       *int
+	Enhanced   *string
+	Text       *string
+	Reason     *string
+	// Fault counts this attempt as one that failed in our own code.
+	Fault bool
+}
+
+// Finish writes an attempt's result, if the lease is still this one's: false says that it was lost, and nothing is
+// written. The body is wiped with the last attempt, unless the mail is kept for viewing.
+func Finish(ctx context.Context, in pgx.Tx, lease *Lease, result *Result) (bool, error) {
+	return finish(ctx, in, lease, result)
+}
+
+// Finish is the same, committed by itself.
+func (s *Store) Finish(ctx context.Context, lease *Lease, result *Result) (bool, error) {
+	return finish(ctx, s.pool, lease, result)
+}
+
+func finish(ctx context.Context, in queryer, lease *Lease, r *Result) (bool, error) {
+	tag, err := in.Exec(ctx, `UPDATE postroom.mails m SET state = $3, held_by = $4, next_attempt_at = $5,
+			connection = $6, step = $7, reply_code = $8, enhanced = $9, reply_text = $10, reason = $11,
+			faults = m.faults + CASE WHEN $12 THEN 1 ELSE 0 END,
+			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held' THEN m.sealed END,
+			finished_at = CASE WHEN $5::timestamptz IS NULL THEN now() END,
+			lease_owner = NULL, lease_until = NULL
+		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`,
+		lease.MailID, lease.Fence, r.State, r.HeldBy, r.Next, r.Connection, r.Step, r.Code, r.Enhanced, r.Text, r.Reason, r.Fault)
+	return tag.RowsAffected() == 1, wrap("write the mail's outcome", err)
+}
+
+// Faults is how many attempts at a mail failed in our own code.
+func (s *Store) Faults(ctx context.Context, mailID string) (int, error) {
+	var faults int
+	err := s.pool.QueryRow(ctx, `SELECT faults FROM postroom.mails WHERE id = $1::uuid`, mailID).Scan(&faults)
+	return faults, wrap("count the mail's faults", err)
+}
+
+// End takes a mail that nobody is sending out of the queue, as cancelled or failed, with that reason; false says
+// that it was no longer waiting.
+func (s *Store) End(ctx context.Context, mailID, state, reason string) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+cancelled+`, reason = $3
+		WHERE m.id = $1::uuid AND $2 = 'cancelled' AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`,
+		mailID, state, reason)
+	if err != nil || state == StateCancelled {
+		return tag.RowsAffected() == 1, wrap("cancel the mail", err)
+	}
+	tag, err = s.pool.Exec(ctx, `UPDATE postroom.mails m SET state = 'failed', held_by = NULL, sealed = NULL,
+			next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL, reason = $2
+		WHERE m.id = $1::uuid AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`, mailID, reason)
+	return tag.RowsAffected() == 1, wrap("fail the mail", err)
+}
+
+// MissKey notes that a node lacks the key of a mail that is due.
+func (s *Store) MissKey(ctx context.Context, mailID string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE postroom.mails SET key_missing_since = coalesce(key_missing_since, now())
+		WHERE id = $1::uuid`, mailID)
+	return wrap("note the missing key", err)
+}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// States of a mail. Held mails are held by capture, for viewing, or by the guard over the SiteURL: see Mail.HeldBy.
+const (
+	StateQueued           = "queued"
+	StateSending          = "sending"
+	StateSent             = "sent"
+	StateDeferred         = "deferred"
+	StateFailed           = "failed"
+	StateCancelled        = "cancelled"
+	StateHeld             = "held"
+	StatePerhapsDelivered = "perhaps_delivered"
+)
+
+// Who holds a held mail.
+const (
+	HeldByCapture = "capture"
+	HeldBySiteURL = "site_url"
+)
+
+// Fragments of SQL over mails aliased m. waiting is a mail that has not left and that nobody is sending now;
+// cancelled takes it out of the queue for good and wipes its body: one that perhaps arrived stays that, unretried.
+const (
+	waiting = `(m.state IN ('queued', 'deferred') OR (m.state = 'held' AND m.held_by = 'site_url')
+		OR (m.state = 'perhaps_delivered' AND m.next_attempt_at IS NOT NULL))`
+	cancelled = `state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE 'cancelled' END, held_by = NULL,
+		sealed = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+)
+
+// Mail is one mail's row, as the log shows it; its body comes from Sealed alone.
+type Mail struct {
+	ID            string     `json:"id"`   // UUID
+	Kind          string     `json:"kind"` // reset, verify, test
+	State         string     `json:"state"`
+	HeldBy        *string    `json:"held_by"`
+	MaskedTo      string     `json:"masked_to"`
+	Locale        string     `json:"locale"`
+	MessageID     string     `json:"message_id"`
+	Size          int        `json:"size"` // octets
+	QueuedAt      time.Time  `json:"queued_at"`
+	ExpiresAt     time.Time  `json:"expires_at"`
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	FinishedAt    *time.Time `json:"finished_at"`
+	Attempts      int        `json:"attempts"`
+	Connection    *string    `json:"connection"` // mattermost, capture, test
+	Step          *string    `json:"step"`
+	ReplyCode     *int       `json:"reply_code"`
+	Enhanced      *string    `json:"enhanced"`
+	ReplyText     *string    `json:"reply_text"`
+	Reason        *string    `json:"reason"`
+	HasBody       bool       `json:"has_body"`
+	// Sealed and KeyID are for the core's `open`; only Mail fills Sealed in, and only for a captured mail.
+	Sealed []byte `json:"-"`
+	KeyID  string `json:"-"`
+}
+
+const mailColumns = `m.id::text, m.kind, m.state, m.held_by, m.masked_to, m.locale, m.message_id, m.size, m.queued_at,
+	m.expires_at, m.next_attempt_at, m.finished_at, m.attempts, m.connection, m.step, m.reply_code, m.enhanced,
+	m.reply_text, m.reason, m.sealed IS NOT NULL, m.key_id,
+	CASE WHEN m.held_by = 'capture' THEN m.sealed END`
+
+func (m *Mail) targets() []any {
+	return []any{&m.ID, &m.Kind, &m.State, &m.HeldBy, &m.MaskedTo, &m.Locale, &m.MessageID, &m.Size, &m.QueuedAt,
+		&m.ExpiresAt, &m.NextAttemptAt, &m.FinishedAt, &m.Attempts, &m.Connection, &m.Step, &m.ReplyCode, &m.Enhanced,
+		&m.ReplyText, &m.Reason, &m.HasBody, &m.KeyID, &m.Sealed}
+}
+
+// ErrNotFound is Mail's answer for an id that no mail has.
+var ErrNotFound = errors.New("no such mail")
+
+// Mails are the newest mails first: those queued before `before` (zero: from the newest), at most limit.
+func (s *Store) Mails(ctx context.Context, before time.Time, limit int) ([]Mail, error) {
+	var bound *time.Time
+	if !before.IsZero() {
+		bound = &before
+	}
+	rows, err := s.pool.Query(ctx, `SELECT `+mailColumns+` FROM postroom.mails m
+		WHERE $1::timestamptz IS NULL OR m.queued_at < $1 ORDER BY m.queued_at DESC, m.id DESC LIMIT $2`,
+		bound, max(1, min(limit, 1000)))
+	if err != nil {
+		return nil, wrap("list the mails", err)
+	}
+	mails, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Mail, error) {
+		var mail Mail
+		err := row.Scan(mail.targets()...)
+		mail.Sealed = nil
+		return mail, err
+	})
+	return mails, wrap("list the mails", err)
+}
+
+// Mail is one mail by its id (a UUID; anything else is ErrNotFound).
+func (s *Store) Mail(ctx context.Context, id string) (*Mail, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	var mail Mail
+	err = s.pool.QueryRow(ctx, `SELECT `+mailColumns+` FROM postroom.mails m WHERE m.id = $1::uuid`,
+		parsed.String()).Scan(mail.targets()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, wrap("read the mail", err)
+	}
+	return &mail, nil
+}
+
+// Counts are the numbers of mails by state.
+func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT state, count(*) FROM postroom.mails GROUP BY state`)
+	if err != nil {
+		return nil, wrap("count the mails", err)
+	}
+	counts := map[string]int64{}
+	var state string
+	var count int64
+	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
+		counts[state] = count
+		return nil
+	})
+	return counts, wrap("count the mails", err)
+}
+
+// Retention: how long rows outlive their use. A link that expired is told so for a week; a mail's row is kept for
+// the log for 30 days, a captured one with its body.
+const (
+	keepExpiredTokens = 7 * 24 * time.Hour
+	keepFinishedMails = 30 * 24 * time.Hour
+	keepLimits        = 7 * 24 * time.Hour
+)
+
+// Prune removes what nobody needs any more.
+func (s *Store) Prune(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`DELETE FROM postroom.tokens WHERE expires_at < now() - $1::interval`, keepExpiredTokens)
+	batch.Queue(`DELETE FROM postroom.mails WHERE finished_at < now() - $1::interval`, keepFinishedMails)
+	batch.Queue(`DELETE FROM postroom.account_limits WHERE tat_ms < (extract(epoch FROM now() - $1::interval) * 1000)::bigint`, keepLimits)
+	batch.Queue(`DELETE FROM postroom.acts WHERE created_at < now() - $1::interval`, keepFinishedMails)
+	return wrap("prune", s.pool.SendBatch(ctx, batch).Close())
+}
+
+// Erase removes everything kept about an account (its tokens, mails, limits and waiting requests). A mail that is
+// being sent at this moment has gone out of our hands; its row goes too.
+func (s *Store) Erase(ctx context.Context, accountID string) error {
+	return wrap("erase an account's rows", s.InTx(ctx, func(tx pgx.Tx) error {
+		batch := &pgx.Batch{}
+		batch.Queue(`DELETE FROM postroom.river_job j USING users u
+			WHERE u.id = $1 AND j.kind = $2 AND j.args->>'email' = u.email AND j.state <> 'running'`, accountID, JobRequest)
+		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1`, accountID)
+		batch.Queue(`DELETE FROM postroom.mails WHERE account_id = $1`, accountID)
+		batch.Queue(`DELETE FROM postroom.account_limits WHERE account_id = $1`, accountID)
+		return tx.SendBatch(ctx, batch).Close()
+	}))
+}
