@@ -1,0 +1,79 @@
+package service
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+
+	"postroom/server/internal/link"
+)
+
+// keep is how many log lines wait for a shim; older ones are in the service's own log.
+const keep = 1000
+
+// feed is the service's log: a file of its own, and the lines that the shim forwards to Mattermost's.
+type feed struct {
+	slog.Handler
+	attrs []any
+	queue *queue
+}
+
+type queue struct {
+	once  sync.Once
+	lines chan link.LogRecord
+	ended chan struct{}
+}
+
+func newFeed(file io.Writer) *feed {
+	return &feed{
+		Handler: slog.NewJSONHandler(file, &slog.HandlerOptions{Level: slog.LevelInfo}),
+		queue:   &queue{lines: make(chan link.LogRecord, keep), ended: make(chan struct{})},
+	}
+}
+
+// Handle writes the record to the file and queues it for the shim; the oldest gives way when too many wait.
+func (f *feed) Handle(ctx context.Context, record slog.Record) error {
+	line := link.LogRecord{Level: level(record.Level), Message: record.Message, Fields: append([]any{}, f.attrs...)}
+	record.Attrs(func(attr slog.Attr) bool {
+		line.Fields = append(line.Fields, attr.Key, attr.Value.String())
+		return true
+	})
+	for queued := false; !queued; {
+		select {
+		case f.queue.lines <- line:
+			queued = true
+		default:
+			select {
+			case <-f.queue.lines:
+			default:
+			}
+		}
+	}
+	return f.Handler.Handle(ctx, record)
+}
+
+// WithAttrs keeps the attributes for the shim's lines too.
+func (f *feed) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *f
+	with.Handler = f.Handler.WithAttrs(attrs)
+	with.attrs = append([]any{}, f.attrs...)
+	for _, attr := range attrs {
+		with.attrs = append(with.attrs, attr.Key, attr.Value.String())
+	}
+	return &with
+}
+
+func (f *feed) close() { f.queue.once.Do(func() { close(f.queue.ended) }) }
+
+func level(of slog.Level) string {
+	switch {
+	case of >= slog.LevelError:
+		return "error"
+	case of >= slog.LevelWarn:
+		return "warn"
+	case of >= slog.LevelInfo:
+		return "info"
+	}
+	return "debug"
+}

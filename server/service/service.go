@@ -1,0 +1,246 @@
+// Package service is the composition root of the service: it makes the parts, wires them, and ends them. The parts
+// are under internal, one duty each.
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"postroom/server/internal/engine"
+	"postroom/server/internal/flow"
+	"postroom/server/internal/httpapi"
+	"postroom/server/internal/limits"
+	"postroom/server/internal/link"
+	"postroom/server/internal/outbox"
+	"postroom/server/internal/settings"
+	"postroom/server/internal/store"
+)
+
+const (
+	// drainWithin bounds an orderly end; a conversation cut off is taken up again when its lease has lapsed.
+	drainWithin = 5 * time.Second
+	// orphanDrain is for a server that is gone: nothing of ours may outlive it by more than 5 s (R24).
+	orphanDrain = 2 * time.Second
+	// sweepEvery is how often leftovers of interrupted redemptions are looked for.
+	sweepEvery = 10 * time.Minute
+)
+
+// Run is the service from its handover to its end; it gives back the exit code.
+func Run(handover io.Reader, ready *os.File) int {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	var from link.Handover
+	if err := json.NewDecoder(handover).Decode(&from); err != nil {
+		tell(ready, errors.New("the service was started without a handover; Mattermost starts it, through the plugin"))
+		return 2
+	}
+	feed := newFeed(os.Stderr)
+	log := slog.New(feed)
+	service, err := start(from, feed, log)
+	tell(ready, err)
+	if err != nil {
+		log.Error("the service can't start", "error", err)
+		return 1
+	}
+	service.wait()
+	return 0
+}
+
+// tell gives the shim its one answer.
+func tell(ready *os.File, err error) {
+	answer := link.Ready{OK: err == nil}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	_ = json.NewEncoder(ready).Encode(answer)
+	_ = ready.Close()
+}
+
+// service is what runs.
+type service struct {
+	from   link.Handover
+	source string // the database's address; secret
+	log    *slog.Logger
+	feed   *feed
+	engine *engine.Engine
+	store  *store.Store
+	outbox *outbox.Outbox
+	flows  *flow.Flows
+	server *http.Server
+
+	ctx context.Context
+	end context.CancelCauseFunc
+}
+
+// Reasons to end.
+var (
+	errServerGone = errors.New("the Mattermost server is gone")
+	errToldToEnd  = errors.New("the shim said so")
+	errNewSource  = errors.New("the database's address has changed; the shim starts a service for it")
+)
+
+func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
+	ctx, end := context.WithCancelCause(context.Background())
+	s := &service{from: from, log: log, feed: feed, ctx: ctx, end: end}
+	snapshot, warnings, err := settings.Parse(from.Settings)
+	if err != nil {
+		return nil, err
+	}
+	s.source = snapshot.DataSource
+	s.warn(warnings)
+	if s.engine, err = s.openEngine(); err != nil {
+		return nil, err
+	}
+	if s.store, err = store.Open(ctx, snapshot.DataSource); err != nil {
+		return nil, err
+	}
+	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node(), Settings: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log}
+	s.flows.Apply(snapshot)
+	if err := s.checkKey(snapshot); err != nil {
+		return nil, err
+	}
+	if err := s.outbox.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	go from.Server.WhenGone(ctx, func() { end(errServerGone) })
+	go s.sweep()
+	return s, nil
+}
+
+// node names this process in leases: host, process, start.
+func (s *service) node() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	own, err := link.FindProcess(os.Getpid())
+	if err != nil {
+		own = link.Process{PID: os.Getpid(), Start: fmt.Sprint(time.Now().UnixNano())}
+	}
+	return fmt.Sprintf("%s-%d-%s", host, own.PID, own.Start)
+}
+
+func (s *service) openEngine() (*engine.Engine, error) {
+	wasm, err := os.ReadFile(s.from.Wasm)
+	if err != nil {
+		return nil, fmt.Errorf("the core could not be read: %w; upload the plugin's bundle again", err)
+	}
+	return engine.New(s.ctx, engine.Options{Wasm: wasm, CacheDir: engine.CacheDir(), Logger: s.log})
+}
+
+// checkKey fails early, in the core's words, when mails could not be sealed.
+func (s *service) checkKey(snapshot *settings.Snapshot) error {
+	err := s.engine.Call(s.ctx, "key", time.Now(), map[string]string{"key": snapshot.AtRestKey}, nil)
+	var wrong *engine.CoreError
+	if errors.As(err, &wrong) {
+		return errors.New(wrong.Detail)
+	}
+	return err
+}
+
+func (s *service) warn(warnings []string) {
+	for _, warning := range warnings {
+		s.log.Warn(warning)
+	}
+}
+
+// apply swaps the settings. Another database is another life.
+func (s *service) apply(raw []byte) error {
+	snapshot, warnings, err := settings.Parse(raw)
+	if err != nil {
+		return err
+	}
+	s.warn(warnings)
+	if snapshot.DataSource != s.source {
+		s.end(errNewSource)
+		return nil
+	}
+	s.flows.Apply(snapshot)
+	s.outbox.Apply(snapshot)
+	return nil
+}
+
+func (s *service) listen() error {
+	listener, err := link.Listen(s.from.Dir)
+	if err != nil {
+		return fmt.Errorf("the service's socket could not be opened: %w", err)
+	}
+	s.server = &http.Server{Handler: s.routes(), ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.end(fmt.Errorf("the socket failed: %w", err))
+		}
+	}()
+	return nil
+}
+
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(link.PathOutside+"/", http.StripPrefix(link.PathOutside, httpapi.New(s.flows, s.log)))
+	s.shimRoutes(mux)
+	return mux
+}
+
+// sweep removes what interrupted redemptions left in Mattermost's table.
+func (s *service) sweep() {
+	for {
+		if swept, err := s.store.SweepInner(s.ctx); err == nil && swept > 0 {
+			s.log.Info("leftovers of interrupted redemptions were removed", "tokens", swept)
+		}
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(sweepEvery):
+		}
+	}
+}
+
+// wait returns when the service has ended: it takes nothing more, lets what runs finish, and gives all back.
+func (s *service) wait() {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	select {
+	case <-s.ctx.Done():
+	case <-stop:
+		s.end(errToldToEnd)
+	}
+	cause, within := context.Cause(s.ctx), drainWithin
+	if errors.Is(cause, errServerGone) {
+		within = orphanDrain
+		time.AfterFunc(within+time.Second, func() { os.Exit(0) }) // whatever hangs
+	}
+	s.log.Info("the service ends", "why", cause.Error())
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { // the outbox first: requests that come meanwhile are still accepted
+		defer close(stopped)
+		if err := s.outbox.Stop(ctx); err != nil {
+			s.log.Warn("not everything that ran could finish; it is taken up again elsewhere or later", "error", err)
+		}
+	}()
+	<-stopped
+	s.feed.close()
+	_ = s.server.Shutdown(ctx)
+	s.store.Close()
+	_ = s.engine.Close(context.Background())
+	if errors.Is(cause, errServerGone) && strings.Contains(s.from.Dir, "postroom") {
+		_ = os.RemoveAll(s.from.Dir) // nobody is left who would
+	}
+}

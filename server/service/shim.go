@@ -1,0 +1,99 @@
+package service
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"postroom/server/internal/link"
+	"postroom/server/internal/store"
+)
+
+const (
+	signOfLife = time.Second
+	// actsAtOnce is how many acts go into one line, actsFor how long no other node is given them.
+	actsAtOnce = 200
+	actsFor    = 30 * time.Second
+)
+
+// shimRoutes is what the shim says and asks.
+func (s *service) shimRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+link.PathHello, func(w http.ResponseWriter, _ *http.Request) {
+		own, _ := link.FindProcess(os.Getpid())
+		_ = json.NewEncoder(w).Encode(link.Hello{Build: s.from.Build, Process: own, Server: s.from.Server})
+	})
+	mux.HandleFunc("POST "+link.PathSettings, func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = s.apply(raw)
+		}
+		if err != nil {
+			s.log.Error("the new settings can't be used; the old ones stay", "error", err)
+			http.Error(w, "settings", http.StatusBadRequest)
+		}
+	})
+	mux.HandleFunc("POST "+link.PathDone, func(w http.ResponseWriter, r *http.Request) {
+		var done link.Done
+		err := json.NewDecoder(r.Body).Decode(&done)
+		if err == nil {
+			err = s.store.DoneActs(r.Context(), done.IDs)
+		}
+		if err != nil {
+			http.Error(w, "done", http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("POST "+link.PathEnd, func(http.ResponseWriter, *http.Request) { s.end(errToldToEnd) })
+	mux.HandleFunc("GET "+link.PathStream, s.stream)
+}
+
+// stream gives the shim log lines, acts, and a sign of life every second.
+func (s *service) stream(w http.ResponseWriter, r *http.Request) {
+	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
+	life := time.NewTicker(signOfLife)
+	defer life.Stop()
+	for {
+		var line link.Line
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.feed.queue.ended:
+			return
+		case record := <-s.feed.queue.lines:
+			line.Log = &record
+		case <-life.C:
+			line.Acts = s.takeActs(r)
+		}
+		if lines.Encode(line) != nil || flush.Flush() != nil {
+			return
+		}
+	}
+}
+
+func (s *service) takeActs(r *http.Request) []link.Act {
+	taken, err := s.store.TakeActs(r.Context(), actsAtOnce, actsFor)
+	if err != nil {
+		return nil // the database is away; the outbox says so
+	}
+	var acts []link.Act
+	for _, act := range taken {
+		acts = append(acts, link.Act{ID: act.ID, Audit: audit(act)})
+	}
+	return acts
+}
+
+// audit is the act as the shim writes it; an act that can't be read is handed out empty, to be done with.
+func audit(act store.Act) *link.Audit {
+	var record store.AuditRecord
+	if act.Kind != store.ActAudit || json.Unmarshal(act.Body, &record) != nil {
+		return nil
+	}
+	params := map[string]string{"request_id": record.RequestID, "at": time.UnixMilli(record.At).UTC().Format(time.RFC3339)}
+	for key, value := range record.Facts {
+		params[key] = value
+	}
+	return &link.Audit{
+		Event: record.Event, Success: record.Status == "success", UserID: record.UserID, Address: record.ClientAddress, Params: params,
+	}
+}
