@@ -1,0 +1,50 @@
+# Postroom: every task has one name. Scripts that a line can't hold lie in build/.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help demo test wasm server webapp dist bundle bench lint fuzz golden clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: bundle ## a real Mattermost, a forgotten password, from request to login; DEMO=keep leaves it running
+	build/mattermost.sh
+	cd e2e && go build -mod=readonly -o ../.build/demo ./cmd/demo
+	.build/demo
+
+test: ## everything: Rust, contract, webapp, Go, bundle, e2e, browser (SECTIONS="rust server" for some)
+	build/test.sh $(SECTIONS)
+
+wasm: ## the core as .build/core.wasm and for the browser
+	build/wasm.sh
+
+server: wasm ## the plugin's executable for this machine
+	cd server && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o ../.build/plugin .
+
+webapp: wasm ## the web package: installed, type-checked, tested
+	cd webapp && npm ci --no-fund --no-audit && npm test
+
+bundle: wasm
+	build/bundle.py --host-only
+
+dist: wasm ## dist/postroom-<version>.tar.gz for every platform, checked
+	build/bundle.py
+	build/check-bundle.py dist/postroom-*.tar.gz
+
+bench: bundle ## the measurements, side by side with Mattermost's own code
+	build/mattermost.sh
+	bench/run.sh
+
+lint: ## rustfmt, clippy, gofmt, go vet, staticcheck, eslint, tsc
+	build/lint.sh
+
+fuzz: ## each fuzz target for a minute
+	build/fuzz.sh
+
+golden: ## writes the golden files anew
+	INSTA_UPDATE=always cargo test --workspace --quiet
+
+clean: ## removes what was built
+	rm -rf .build dist target webapp/node_modules e2e/browser/node_modules e2e/.out bench/.out
