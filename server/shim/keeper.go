@@ -36,6 +36,7 @@ type keeper struct {
 	dir      string
 	client   *http.Client
 	launch   launch
+	silence  time.Duration
 
 	// first gets the first outcome: nil once the service is ready, else why it is not.
 	first chan error
@@ -58,7 +59,7 @@ func newKeeper(api plugin.API, settings func() []byte) (*keeper, error) {
 		return nil, err
 	}
 	return &keeper{
-		api: api, settings: settings, server: server, dir: dir, client: link.Client(dir), launch: launch,
+		api: api, settings: settings, server: server, dir: dir, client: link.Client(dir), launch: launch, silence: silence,
 		first: make(chan error, 1),
 	}, nil
 }
@@ -171,9 +172,9 @@ func (k *keeper) post(ctx context.Context, path string, body []byte) error {
 func (k *keeper) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() {
+	quiet := time.AfterFunc(k.silence, func() {
 		kill(k.running().Process)
-		cancel(fmt.Errorf("it said nothing for %s and was killed", silence))
+		cancel(fmt.Errorf("it said nothing for %s and was killed", k.silence))
 	})
 	defer quiet.Stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(link.PathStream), nil)
@@ -194,7 +195,7 @@ func (k *keeper) follow(ctx context.Context) error {
 			}
 			return fmt.Errorf("its stream ended: %w", err)
 		}
-		quiet.Reset(silence)
+		quiet.Reset(k.silence)
 		k.obey(ctx, line)
 	}
 }
