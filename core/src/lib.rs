@@ -15,12 +15,30 @@
 //! `AtRestEncryptKey`. None of them is ever part of an [`Error`].
 #![forbid(unsafe_code)]
 
+mod account;
+mod account_mail;
+mod app_error;
+mod dispatch;
+mod email_settings;
+mod entropy;
 mod error;
+mod form;
+mod judge;
+mod landing;
 mod model;
+mod self_test;
+mod wire;
 
+pub mod client;
+pub mod limit;
 pub mod mail;
+pub mod outcome;
 pub mod page;
+pub mod request;
+pub mod seal;
+pub mod token;
 
+pub use dispatch::dispatch;
 pub use error::Error;
 pub use model::{
     Account, AppError, Connection, Failure, Kind, Outcome, Page, Purpose, Reply, Security, Site, Step, TokenRow,

@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+
+const MINUTE_MS: i64 = 60_000;
+
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +30,15 @@ pub enum Kind {
     Verify,
     /// The mail that tests a connection.
     Test,
+}
+
+impl From<Purpose> for Kind {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Reset => Self::Reset,
+            Purpose::Verify => Self::Verify,
+        }
+    }
 }
 
 impl Kind {
@@ -58,6 +71,40 @@ pub struct Site {
     pub reset_lifetime_ms: i64,
     /// How long a link of [`Purpose::Verify`] lives.
     pub verify_lifetime_ms: i64,
+}
+
+impl Site {
+    /// A site for examples, tests and benchmarks.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            url: "https://chat.example.com".into(),
+            name: "Acme Chat".into(),
+            default_locale: "en".into(),
+            support_email: "help@example.com".into(),
+            from_address: "noreply@example.com".into(),
+            from_name: "Acme Chat".into(),
+            reply_to: String::new(),
+            reset_lifetime_ms: 3_600_000,
+            verify_lifetime_ms: 86_400_000,
+        }
+    }
+
+    /// How long a link for `purpose` lives, in milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless it is between one minute and thirty days.
+    pub fn lifetime_ms(&self, purpose: Purpose) -> Result<i64, Error> {
+        let (field, lifetime_ms) = match purpose {
+            Purpose::Reset => ("site.reset_lifetime_ms", self.reset_lifetime_ms),
+            Purpose::Verify => ("site.verify_lifetime_ms", self.verify_lifetime_ms),
+        };
+        if (MINUTE_MS..=30 * 24 * 60 * MINUTE_MS).contains(&lifetime_ms) {
+            Ok(lifetime_ms)
+        } else {
+            Err(Error::argument(field, "set a lifetime between one minute and thirty days"))
+        }
+    }
 }
 
 /// Facts of one row of Mattermost's `users`.

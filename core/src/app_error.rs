@@ -1,0 +1,116 @@
+//! The errors that API clients get, in Mattermost's own shape, ids and words.
+//!
+//! Source: `i18n/en.json` of Mattermost's server. Ids that begin with `plugin.postroom` are ours.
+
+use serde::{Deserialize, Serialize};
+
+use crate::AppError;
+
+fn app_error(status: u16, id: &str, message: impl Into<String>) -> AppError {
+    AppError { status, id: id.into(), message: message.into(), detailed_error: String::new() }
+}
+
+/// A member of the body is missing or of the wrong type.
+pub(crate) fn invalid_body_param(name: &str) -> AppError {
+    app_error(
+        400,
+        "api.context.invalid_body_param.app_error",
+        format!("Invalid or missing {name} in request body."),
+    )
+}
+
+/// The body is larger than the endpoint takes.
+pub(crate) fn body_too_large() -> AppError {
+    app_error(
+        413,
+        "api.context.request_body_too_large.app_error",
+        "Unable to process request. Request body too large.",
+    )
+}
+
+/// `email/test` was sent an `EmailSettings` that lacks members.
+pub(crate) fn email_settings_nil() -> AppError {
+    app_error(
+        400,
+        "api.file.test_connection_email_settings_nil.app_error",
+        "Email settings has unset values.",
+    )
+}
+
+/// `email/test` was sent no server.
+pub(crate) fn missing_server() -> AppError {
+    app_error(400, "api.admin.test_email.missing_server", "SMTP Server is required")
+}
+
+/// The password placeholder came with another server, port or user than the saved one.
+pub(crate) fn reenter_password() -> AppError {
+    app_error(
+        400,
+        "api.admin.test_email.reenter_password",
+        "The SMTP server, port, or username has changed. Please re-enter the SMTP password to test connection.",
+    )
+}
+
+/// The test mail was not sent; `why` has the step and the peer's words.
+pub(crate) fn test_failed(why: &str) -> AppError {
+    app_error(500, "app.admin.test_email.failure", format!("Connection unsuccessful: {why}"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
+    error: Plain,
+}
+
+/// The errors that hosts ask for by name.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Plain {
+    Unavailable,
+    NotFound,
+    TooLarge,
+    NoBody,
+    Held,
+    InvalidDecision,
+    Internal,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    app_error: AppError,
+}
+
+/// The operation `app_error`.
+pub(crate) fn answer(args: &Args) -> Answer {
+    let app_error = match args.error {
+        Plain::Unavailable => app_error(
+            503,
+            "api.context.server_busy.app_error",
+            "Server is busy, non-critical services are temporarily unavailable.",
+        ),
+        Plain::NotFound => app_error(404, "api.context.404.app_error", "Sorry, we could not find the page."),
+        Plain::TooLarge => body_too_large(),
+        Plain::NoBody => app_error(
+            404,
+            "plugin.postroom.mail_body.app_error",
+            "This mail's body is not kept. Only captured mails can be viewed.",
+        ),
+        Plain::Held => app_error(
+            409,
+            "plugin.postroom.held.app_error",
+            "Mail is held, because the site URL is not the one it was accepted under. Decide whether to go on or to \
+             discard it.",
+        ),
+        Plain::InvalidDecision => app_error(
+            400,
+            "plugin.postroom.invalid_decision.app_error",
+            "That is not a decision that can be taken now. Say go on or discard, while mail is held.",
+        ),
+        Plain::Internal => app_error(
+            500,
+            "plugin.postroom.internal.app_error",
+            "Postroom could not do this. Its log in Mattermost's server log has the reason.",
+        ),
+    };
+    Answer { app_error }
+}

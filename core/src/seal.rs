@@ -1,0 +1,248 @@
+//! Stored mails are sealed: AES-256-GCM under a key derived from Mattermost's `AtRestEncryptKey` (S6, R27).
+//!
+//! A sealed mail is `1 | key id (4) | nonce (12) | ciphertext | tag (16)`. The plaintext is a frame of three fields, each
+//! a big-endian `u32` length and that many octets: envelope sender, envelope recipient, message. The mail's
+//! id is authenticated with it, so that a body moved to another row does not open. The key id tells what key
+//! sealed it: to AES-GCM, a wrong key and an altered mail look the same.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
+
+use crate::Error;
+
+/// Octets of entropy that one sealing takes.
+pub const ENTROPY: usize = NONCE_LEN;
+
+/// Mattermost makes 32 characters; a shorter one was typed by hand.
+const KEY_MIN_CHARS: usize = 32;
+const VERSION: u8 = 1;
+const SALT: &[u8] = b"postroom/v1";
+const INFO_SEAL: &[u8] = b"postroom/v1/seal/aes-256-gcm";
+const INFO_KEY_ID: &[u8] = b"postroom/v1/key-id";
+const KEY_ID_LEN: usize = 4;
+
+/// A mail as it is stored: envelope and message. Secret, as it holds a live link.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Envelope sender.
+    pub envelope_from: String,
+    /// Envelope recipient.
+    pub envelope_to: String,
+    /// The message, headers and body, CRLF line ends.
+    pub message: Vec<u8>,
+}
+
+/// The key that mails are sealed with. Secret.
+pub struct SealingKey {
+    aead: LessSafeKey,
+    id: [u8; KEY_ID_LEN],
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl SealingKey {
+    /// Derives the key by HKDF-SHA256 (RFC 5869) from `SqlSettings.AtRestEncryptKey`.
+    ///
+    /// Empty or shorter than 32 characters is [`Error::InvalidArgument`] on `key`.
+    ///
+    /// ```
+    /// use postroom_core::seal::SealingKey;
+    /// let key = SealingKey::derive("0123456789abcdefghijklmnopqrstuv")?;
+    /// assert_eq!(key.id().len(), 8);
+    /// assert_eq!(SealingKey::derive("short").err().map(|e| e.code()), Some("invalid_argument"));
+    /// # Ok::<(), postroom_core::Error>(())
+    /// ```
+    pub fn derive(at_rest_encrypt_key: &str) -> Result<Self, Error> {
+        let chars = at_rest_encrypt_key.chars().count();
+        if chars == 0 {
+            return Err(Error::argument(
+                "key",
+                "SqlSettings.AtRestEncryptKey is empty; set it to 32 random characters and restart Mattermost",
+            ));
+        }
+        if chars < KEY_MIN_CHARS {
+            return Err(Error::argument(
+                "key",
+                "SqlSettings.AtRestEncryptKey is shorter than 32 characters; set it to 32 random characters and \
+                 restart Mattermost",
+            ));
+        }
+        let secret = Salt::new(HKDF_SHA256, SALT).extract(at_rest_encrypt_key.as_bytes());
+        let failed = |_| Error::internal("HKDF refused its parameters");
+        let mut id = [0; KEY_ID_LEN];
+        secret
+            .expand(&[INFO_KEY_ID], Length(KEY_ID_LEN))
+            .and_then(|okm| okm.fill(&mut id))
+            .map_err(failed)?;
+        let aead = secret.expand(&[INFO_SEAL], &AES_256_GCM).map_err(failed)?;
+        Ok(Self { aead: LessSafeKey::new(UnboundKey::from(aead)), id })
+    }
+
+    /// Eight hex digits that tell this key from another, and tell nothing about it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.id.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// Seals a mail for the row `mail_id`. `nonce` is fresh entropy, never used twice with this key.
+    ///
+    /// ```
+    /// # use postroom_core::seal::{SealingKey, Stored};
+    /// let key = SealingKey::derive("0123456789abcdefghijklmnopqrstuv")?;
+    /// let mail = Stored { envelope_from: "a@b.c".into(), envelope_to: "d@e.f".into(), message: vec![1, 2, 3] };
+    /// let sealed = key.seal("id", &mail, [7; 12])?;
+    /// assert!(key.open("id", &sealed)? == mail);
+    /// assert_eq!(key.open("another id", &sealed).err().map(|e| e.code()), Some("corrupt"));
+    /// # Ok::<(), postroom_core::Error>(())
+    /// ```
+    pub fn seal(&self, mail_id: &str, mail: &Stored, nonce: [u8; ENTROPY]) -> Result<Vec<u8>, Error> {
+        let fields = [mail.envelope_from.as_bytes(), mail.envelope_to.as_bytes(), &mail.message];
+        let plain_len: usize = fields.iter().map(|field| 4 + field.len()).sum();
+        let mut plain = Vec::with_capacity(plain_len + AES_256_GCM.tag_len());
+        for field in fields {
+            let len = u32::try_from(field.len()).map_err(|_| Error::argument("message", "longer than 4 GB"))?;
+            plain.extend_from_slice(&len.to_be_bytes());
+            plain.extend_from_slice(field);
+        }
+        self.aead
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(mail_id), &mut plain)
+            .map_err(|_| Error::internal("AES-GCM refused to seal"))?;
+        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + plain.len());
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&self.id);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&plain);
+        Ok(sealed)
+    }
+
+    /// Opens what [`SealingKey::seal`] made. [`Error::WrongKey`] when it was sealed under another key,
+    /// [`Error::Corrupt`] when it was altered, cut, or belongs to another row.
+    pub fn open(&self, mail_id: &str, sealed: &[u8]) -> Result<Stored, Error> {
+        let (&version, rest) = sealed.split_first().ok_or(Error::Corrupt)?;
+        if version != VERSION {
+            return Err(Error::Corrupt);
+        }
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_LEN>().ok_or(Error::Corrupt)?;
+        if *id != self.id {
+            return Err(Error::WrongKey);
+        }
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::Corrupt)?;
+        let mut buffer = ciphertext.to_vec();
+        let plain = self
+            .aead
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(mail_id), &mut buffer)
+            .map_err(|_| Error::Corrupt)?;
+        let (envelope_from, rest) = field(plain)?;
+        let (envelope_to, rest) = field(rest)?;
+        let (message, rest) = field(rest)?;
+        if !rest.is_empty() {
+            return Err(Error::Corrupt);
+        }
+        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).map_err(|_| Error::Corrupt);
+        Ok(Stored {
+            envelope_from: text(envelope_from)?,
+            envelope_to: text(envelope_to)?,
+            message: message.to_vec(),
+        })
+    }
+
+    fn aad(&self, mail_id: &str) -> Aad<Vec<u8>> {
+        let mut aad = Vec::with_capacity(1 + KEY_ID_LEN + mail_id.len());
+        aad.push(VERSION);
+        aad.extend_from_slice(&self.id);
+        aad.extend_from_slice(mail_id.as_bytes());
+        Aad::from(aad)
+    }
+}
+
+/// Takes one length-prefixed field off the front of a frame.
+fn field(frame: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (len, rest) = frame.split_first_chunk::<4>().ok_or(Error::Corrupt)?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| Error::Corrupt)?;
+    rest.split_at_checked(len).ok_or(Error::Corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "0123456789abcdefghijklmnopqrstuv";
+
+    fn mail() -> Stored {
+        Stored {
+            envelope_from: "noreply@example.com".into(),
+            envelope_to: "anna@example.com".into(),
+            message: b"Subject: x\r\n\r\nbody\r\n".to_vec(),
+        }
+    }
+
+    fn code(result: Result<Stored, Error>) -> &'static str {
+        result.err().map_or("ok", |error| error.code())
+    }
+
+    #[test]
+    fn any_altered_octet_is_noticed() {
+        let key = SealingKey::derive(KEY).unwrap();
+        let sealed = key.seal("id", &mail(), [9; ENTROPY]).unwrap();
+        assert_eq!(code(key.open("id", &sealed)), "ok");
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            let expected = if (1..=KEY_ID_LEN).contains(&at) { "wrong_key" } else { "corrupt" };
+            assert_eq!(code(key.open("id", &altered)), expected, "octet {at}");
+            assert_eq!(code(key.open("id", &sealed[..at])), "corrupt", "cut to {at}");
+        }
+    }
+
+    #[test]
+    fn another_key_is_told_from_an_altered_mail() {
+        let key = SealingKey::derive(KEY).unwrap();
+        let other = SealingKey::derive("0123456789abcdefghijklmnopqrstuw").unwrap();
+        assert_ne!(key.id(), other.id());
+        let sealed = key.seal("id", &mail(), [9; ENTROPY]).unwrap();
+        assert_eq!(code(other.open("id", &sealed)), "wrong_key");
+        assert_eq!(code(key.open("di", &sealed)), "corrupt");
+    }
+
+    #[test]
+    fn holds_nothing_readable() {
+        let sealed = SealingKey::derive(KEY).unwrap().seal("id", &mail(), [9; ENTROPY]).unwrap();
+        assert!(!sealed.windows(4).any(|window| window == b"anna" || window == b"body"));
+    }
+
+    #[test]
+    fn a_weak_key_is_refused_with_the_mend() {
+        for key in ["", "x", &KEY[..31]] {
+            let error = SealingKey::derive(key).err().unwrap();
+            assert_eq!((error.code(), error.field()), ("invalid_argument", "key"));
+            assert!(error.to_string().contains("32 random characters"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn opens_what_was_sealed(
+            from in ".{0,40}", to in ".{0,40}", message in proptest::collection::vec(any::<u8>(), 0..2000),
+            id in ".{0,40}", nonce in any::<[u8; ENTROPY]>(),
+        ) {
+            let key = SealingKey::derive(KEY).unwrap();
+            let mail = Stored { envelope_from: from, envelope_to: to, message };
+            let sealed = key.seal(&id, &mail, nonce).unwrap();
+            prop_assert!(key.open(&id, &sealed).unwrap() == mail);
+        }
+
+        #[test]
+        fn never_panics_on_noise(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let key = SealingKey::derive(KEY).unwrap();
+            prop_assert!(key.open("id", &noise).is_err());
+        }
+    }
+}
