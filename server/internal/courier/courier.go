@@ -1,0 +1,127 @@
+// Package courier carries one mail to one SMTP server (RFC 5321) and reports facts: how far it came and what the
+// peer said. It never says what that means or when to try again; that is the core's.
+package courier
+
+import (
+	"context"
+	"encoding/base64"
+	"net"
+	"strings"
+	"time"
+
+	"postroom/server/internal/core"
+)
+
+// Steps of a conversation, as wasm/README.md names them.
+const (
+	StepDNS      = "dns"
+	StepConnect  = "connect"
+	StepTLS      = "tls"
+	StepGreeting = "greeting"
+	StepEHLO     = "ehlo"
+	StepStartTLS = "starttls"
+	StepAuth     = "auth"
+	StepMailFrom = "mail_from"
+	StepRcptTo   = "rcpt_to"
+	StepData     = "data"
+	StepBody     = "body"
+	StepFinalDot = "final_dot"
+)
+
+// Failures where the peer gave no reply, as wasm/README.md names them.
+const (
+	FailureTimeout     = "timeout"
+	FailureRefused     = "refused"
+	FailureUnreachable = "unreachable"
+	FailureReset       = "reset"
+	FailureClosed      = "closed"
+	FailureDNS         = "dns"
+	FailureCertificate = "certificate"
+	FailureTLS         = "tls"
+	FailureNotOffered  = "not_offered"
+	FailureProtocol    = "protocol"
+	FailureOther       = "other"
+)
+
+// Deadlines bound each step of a conversation, and all of it. Zero is no bound.
+type Deadlines struct {
+	DNS      time.Duration
+	Connect  time.Duration // for each address of the host
+	TLS      time.Duration // a handshake
+	Greeting time.Duration
+	Command  time.Duration // EHLO, STARTTLS, AUTH, MAIL, RCPT
+	Data     time.Duration // DATA until its 354
+	Block    time.Duration // each block of the body written
+	FinalDot time.Duration // the final dot until its reply
+	Quit     time.Duration
+	Total    time.Duration
+}
+
+// ForQueue are RFC 5321's (4.5.3.2), with a bound over all of it that a slow peer can't stretch.
+var ForQueue = Deadlines{
+	DNS: 30 * time.Second, Connect: 30 * time.Second, TLS: time.Minute, Greeting: 5 * time.Minute,
+	Command: 5 * time.Minute, Data: 2 * time.Minute, Block: 3 * time.Minute, FinalDot: 10 * time.Minute,
+	Quit: 5 * time.Second, Total: 25 * time.Minute,
+}
+
+// ForTest are for someone who waits at a screen.
+var ForTest = Deadlines{
+	DNS: 10 * time.Second, Connect: 10 * time.Second, TLS: 30 * time.Second, Greeting: 30 * time.Second,
+	Command: 30 * time.Second, Data: 30 * time.Second, Block: 30 * time.Second, FinalDot: 30 * time.Second,
+	Quit: 2 * time.Second, Total: 2 * time.Minute,
+}
+
+// Envelope is one mail for one recipient. Message has CRLF lines.
+type Envelope struct {
+	From    string // envelope sender
+	To      string
+	Message []byte
+}
+
+// Courier speaks to servers; it is safe for concurrent use.
+type Courier struct {
+	Deadlines Deadlines
+	// Name is what EHLO says; empty for this host's own name where it resolves, else its address as a literal.
+	Name string
+	// Resolver looks hosts up; nil for Go's own.
+	Resolver *net.Resolver
+	// DialContext opens a TCP connection to an address; nil for net.Dialer's.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Send carries one mail over a connection of its own. It gives facts and never an error; no secret is among them.
+func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) core.Outcome {
+	if c.Deadlines.Total > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Deadlines.Total)
+		defer cancel()
+	}
+	talk := &conversation{courier: c, to: to, mail: mail}
+	outcome := talk.run(ctx)
+	talk.end(outcome)
+	if outcome != nil {
+		outcome.Detail = withoutSecrets(outcome.Detail, to)
+		if outcome.Reply != nil {
+			outcome.Reply.Text = withoutSecrets(outcome.Reply.Text, to)
+		}
+		return *outcome
+	}
+	return core.Outcome{Step: StepFinalDot, Reply: talk.accepted}
+}
+
+// withoutSecrets takes the password out of what a peer said or an error quotes, in case either echoes it.
+func withoutSecrets(text string, to core.Connection) string {
+	if to.Password == "" {
+		return text
+	}
+	for _, secret := range []string{
+		to.Password,
+		base64.StdEncoding.EncodeToString([]byte(to.Password)),
+		base64.StdEncoding.EncodeToString([]byte("\x00" + to.Username + "\x00" + to.Password)),
+	} {
+		if len(secret) >= 4 {
+			text = strings.ReplaceAll(text, secret, "[password]")
+		}
+	}
+	return text
+}
