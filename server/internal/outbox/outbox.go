@@ -1,14 +1,25 @@
 // Package outbox takes mail and loses none: a request is accepted once its River job is committed; everything
 // that depends on the account happens in the job; who may send a mail is decided by a lease in the mail's row.
+//
+// Architecture Invariant: the mails table is the truth and River only schedules. A job that finds its mail sent,
+// leased or cancelled ends without effect, so that one job too many is harmless; one too few is found by the keeper.
 package outbox
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"postroom/server/internal/core"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"postroom/server/internal/courier"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 )
@@ -25,40 +36,126 @@ type Options struct {
 	Log      *slog.Logger
 	Node     string             // names this process in leases and River, unique among those alive
 	Settings *settings.Snapshot // the first; Apply swaps it
+	Tuning   *Tuning            // nil for Defaults
 }
 
-// Outbox is this node's share of the outbox.
-type Outbox struct{}
+// Outbox is this node's share of the outbox. It is safe for concurrent use.
+type Outbox struct {
+	store  *store.Store
+	engine Engine
+	log    *slog.Logger
+	node   string
+	tuning Tuning
+
+	current atomic.Pointer[current]
+	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
+	accepts chan *accepting
+	notices notices
+
+	life   context.Context // of the keeper and the acceptor; ended by Stop
+	end    context.CancelFunc
+	ended  sync.WaitGroup
+	kicked chan struct{} // settings changed or a decision was made
+	adopt  atomic.Bool   // the SiteURL in force may become the outbox's own
+
+	mu      sync.Mutex
+	started bool
+	stopped bool
+	state   string
+	problem string
+	filled  string                // the SiteURL the outbox was filled under
+	workers *river.Client[pgx.Tx] // nil while nothing is worked
+}
 
 // New makes an Outbox that does nothing yet.
-func New(options Options) (*Outbox, error) { return nil, errBeingWritten }
+func New(options Options) (*Outbox, error) {
+	if options.Store == nil || options.Engine == nil || options.Log == nil || options.Node == "" || options.Settings == nil {
+		return nil, errors.New("an outbox needs a store, an engine, a log, a node's name and settings")
+	}
+	o := &Outbox{
+		store: options.Store, engine: options.Engine, log: options.Log, node: options.Node, tuning: Defaults,
+		accepts: make(chan *accepting, 4096), kicked: make(chan struct{}, 1), state: Starting,
+		problem: "The outbox was not started.",
+	}
+	if options.Tuning != nil {
+		o.tuning = *options.Tuning
+	}
+	o.notices.log = options.Log
+	o.current.Store(&current{Snapshot: options.Settings})
+	o.adopt.Store(true)
+	o.life, o.end = context.WithCancel(context.Background())
+	client, err := river.NewClient(riverpgxv5.New(o.store.Pool()), &river.Config{
+		Schema: store.Schema, Logger: o.riverLog(), Hooks: []rivertype.Hook{&databaseClock{}},
+		// Every commit of the acceptor tells the workers: they need not poll.
+		FetchCooldown: river.FetchCooldownMin, ID: o.node + "-accept",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make River's client: %w", err)
+	}
+	o.client = client
+	return o, nil
+}
 
 // Start migrates the schema and begins to work. A database out of reach is no error: the outbox then tries again
 // by itself, in the background, and Accept and Status say so. A *store.SchemaError is returned at once, nothing
 // runs then, and Start may be called again. ctx bounds the start only.
-func (o *Outbox) Start(ctx context.Context) error { return errBeingWritten }
-
-// Stop takes no more jobs and waits, as long as ctx allows, for those that run.
-func (o *Outbox) Stop(ctx context.Context) error { return errBeingWritten }
-
-// Apply swaps the settings; a SiteURL other than the outbox was filled under holds everything (R28).
-func (o *Outbox) Apply(snapshot *settings.Snapshot) {}
-
-// Request is one request of a public endpoint. Email is lower-cased.
-type Request struct {
-	Kind          string // reset, verify
-	Email         string
-	Redirect      *string
-	ClientAddress string
-	UserAgent     string
-	RequestID     string
-	UserID        string // who asked, empty when not logged in
-	RequestedAt   time.Time
+func (o *Outbox) Start(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.started || o.stopped {
+		return errors.New("the outbox was started before")
+	}
+	migrated := false
+	switch err := o.store.Migrate(ctx); {
+	case err == nil:
+		migrated = true
+	case schemaProblem(err) != nil:
+		o.state, o.problem = Broken, schemaProblem(err).Error()
+		return schemaProblem(err)
+	default:
+		o.state, o.problem = Starting, unreachable
+		o.log.Warn("The database is out of reach; trying again in the background", "error", err.Error())
+	}
+	o.started = true
+	o.ended.Go(o.acceptLoop)
+	o.ended.Go(func() { o.keep(migrated) })
+	return nil
 }
 
-// Accept returns nil once the request is committed, and does the same insert whoever is asked about. When ctx ends
-// first it returns an error (the request may have been committed all the same).
-func (o *Outbox) Accept(ctx context.Context, request Request) error { return errBeingWritten }
+const unreachable = "The database is out of reach."
+
+func schemaProblem(err error) *store.SchemaError {
+	var problem *store.SchemaError
+	errors.As(err, &problem)
+	return problem
+}
+
+// Stop takes no more jobs and waits, as long as ctx allows, for those that run; those left are broken off, and
+// their mails are given back to the queue.
+func (o *Outbox) Stop(ctx context.Context) error {
+	o.mu.Lock()
+	o.stopped = true
+	o.state, o.problem = Stopped, ""
+	o.mu.Unlock()
+	o.end()
+	err := o.stopWorkers(ctx)
+	o.ended.Wait()
+	return err
+}
+
+// Apply swaps the settings; a SiteURL other than the outbox was filled under holds everything (R28).
+func (o *Outbox) Apply(snapshot *settings.Snapshot) {
+	o.current.Store(&current{Snapshot: snapshot})
+	o.adopt.Store(true)
+	o.kick()
+}
+
+func (o *Outbox) kick() {
+	select {
+	case o.kicked <- struct{}{}:
+	default:
+	}
+}
 
 // States of the outbox.
 const (
@@ -73,38 +170,71 @@ const (
 type Status struct {
 	State      string           `json:"state"`
 	Problem    string           `json:"problem"`    // why Starting, Held or Broken, in plain words
-	Connection string           `json:"connection"` // mattermost, capture
+	Connection string           `json:"connection"` // mattermost, capture; empty when it can't be told
 	Counts     map[string]int64 `json:"counts"`     // mails by state; nil when the database is out of reach
 	FilledFor  string           `json:"filled_for"` // the SiteURL it was filled under, while Held
 	Warnings   []string         `json:"warnings"`
 }
 
 // Status asks the database for the counts, bounded by ctx.
-func (o *Outbox) Status(ctx context.Context) Status { return Status{} }
+func (o *Outbox) Status(ctx context.Context) Status {
+	o.mu.Lock()
+	status := Status{State: o.state, Problem: o.problem, Warnings: o.notices.recent()}
+	if o.state == Held {
+		status.FilledFor = o.filled
+	}
+	o.mu.Unlock()
+	if route, err := o.route(ctx, o.current.Load()); err == nil {
+		status.Connection = route.name
+	}
+	if counts, err := o.store.Counts(ctx); err == nil {
+		status.Counts = counts
+	} else if status.State == Working {
+		status.Problem = unreachable
+	}
+	return status
+}
 
 // ErrNotHeld is Decide's answer when there is nothing to decide.
 var ErrNotHeld = errors.New("the outbox is not held")
 
 // Decide ends a hold (R28): goOn sends what waits under the new SiteURL (account mails are minted and composed
 // anew), else it is cancelled.
-func (o *Outbox) Decide(ctx context.Context, goOn bool) error { return errBeingWritten }
-
-// TestMail is compose_test's answer.
-type TestMail struct {
-	ID           string `json:"id"`
-	MessageID    string `json:"message_id"`
-	MaskedTo     string `json:"masked_to"`
-	Locale       string `json:"locale"`
-	Size         int    `json:"size"`
-	EnvelopeFrom string `json:"envelope_from"`
-	EnvelopeTo   string `json:"envelope_to"`
-	Message      []byte `json:"message"`
+func (o *Outbox) Decide(ctx context.Context, goOn bool) error {
+	o.mu.Lock()
+	held := o.state == Held
+	o.mu.Unlock()
+	site := siteURL(o.current.Load().Snapshot)
+	if !held {
+		return ErrNotHeld
+	}
+	if site == "" {
+		return errors.New("ServiceSettings.SiteURL is empty; set it first, as links start with it")
+	}
+	if err := o.store.Decide(ctx, site, goOn); err != nil {
+		return err
+	}
+	o.log.Warn("An administrator decided over held mail", "go_on", goOn, "site_url", site)
+	o.kick()
+	return nil
 }
 
-// SendTest sends a test mail at once over that connection, with the test's shorter deadlines and ctx over all,
-// and records it and its outcome as a mail. The outcome stands whether or not it could be recorded.
-func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail TestMail) core.Outcome {
-	return core.Outcome{}
+// databaseClock leaves every time of a new job to PostgreSQL: River would take this node's, which may be minutes
+// off (R8). River's SQL takes the zero time for "now()".
+type databaseClock struct{ river.HookDefaults }
+
+// InsertBegin is River's hook.
+func (*databaseClock) InsertBegin(_ context.Context, job *rivertype.JobInsertParams) error {
+	if job.CreatedAt == nil {
+		job.CreatedAt = new(time.Time)
+	}
+	if job.ScheduledAt == nil {
+		job.ScheduledAt = new(time.Time)
+	}
+	return nil
 }
 
-var errBeingWritten = errors.New("being written")
+// couriers are made for each use: they are a few words.
+func (o *Outbox) courier(deadlines courier.Deadlines) *courier.Courier {
+	return &courier.Courier{Deadlines: deadlines, Name: o.tuning.HelloName}
+}

@@ -1,0 +1,55 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"postroom/server/internal/core"
+	"postroom/server/internal/courier"
+	"postroom/server/internal/store"
+)
+
+// TestMail is compose_test's answer.
+type TestMail struct {
+	ID           string `json:"id"`
+	MessageID    string `json:"message_id"`
+	MaskedTo     string `json:"masked_to"`
+	Locale       string `json:"locale"`
+	Size         int    `json:"size"`
+	EnvelopeFrom string `json:"envelope_from"`
+	EnvelopeTo   string `json:"envelope_to"`
+	Message      []byte `json:"message"`
+}
+
+const kindTest = "test"
+
+// SendTest sends a test mail at once over that connection, with the test's shorter deadlines and ctx over all,
+// and records it and its outcome as a mail. The outcome stands whether or not it could be recorded.
+func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail TestMail) core.Outcome {
+	way := &route{name: kindTest, connection: &connection}
+	recording, cancel := context.WithTimeout(ctx, 2*time.Second)
+	lease, err := o.store.InsertTest(recording, &store.NewMail{
+		ID: mail.ID, Kind: kindTest, MaskedTo: mail.MaskedTo, Locale: mail.Locale, MessageID: mail.MessageID, Size: mail.Size,
+	}, o.node, o.tuning.Test.Total+time.Minute)
+	cancel()
+	if err != nil {
+		o.notices.warn(ctx, "A test mail is sent, but not recorded: the database is out of reach or refuses it")
+	}
+	outcome := o.courier(o.tuning.Test).Send(ctx, connection, courier.Envelope{
+		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
+	})
+	if lease == nil {
+		return outcome
+	}
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	result := o.result(writing, lease, way, outcome)
+	result.Next = nil // a test is tried once
+	if result.State == store.StateDeferred {
+		result.State = store.StateFailed
+	}
+	if _, err := o.store.Finish(writing, lease, result); err != nil {
+		o.notices.warn(ctx, "A test mail's outcome can't be recorded: the database is out of reach or refuses it")
+	}
+	return outcome
+}
