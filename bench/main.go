@@ -1,0 +1,80 @@
+// Command bench measures Postroom beside Mattermost's own mail code, on the real server, in one run: see
+// docs/benchmarks.md for what is measured and what came of it. It prints a table and writes bench/.out/latest.md.
+//
+//	go run . [-bundle dist/postroom-….tar.gz] [-only compose,load,ready,timing] [-quick]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"postroom/e2e/harness"
+)
+
+type options struct {
+	bundle string
+	quick  bool
+}
+
+// parts are run in this order; the first needs no server.
+var parts = []struct {
+	name    string
+	measure func(*bench) error
+}{
+	{"compose", (*bench).compose},
+	{"ready", (*bench).ready},
+	{"load", (*bench).load},
+	{"timing", (*bench).timing},
+}
+
+func main() {
+	harness.Main()
+	var o options
+	var only string
+	flag.StringVar(&o.bundle, "bundle", "", "the bundle to install (default: the only one in dist/)")
+	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, ready, load, timing (default: all)")
+	flag.BoolVar(&o.quick, "quick", false, "a tenth of the load, to try the bench itself")
+	flag.Parse()
+	if err := run(o, only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options, only string) error {
+	stage, err := harness.NewStage(os.Stdout)
+	if err != nil {
+		return err
+	}
+	defer stage.Close()
+	stage.CloseOnSignal()
+	b := &bench{options: o, stage: stage, report: newReport()}
+	if b.bundle == "" {
+		if b.bundle, err = findBundle(stage.Root); err != nil {
+			return err
+		}
+	}
+	chosen := strings.Split(only, ",")
+	for _, part := range parts {
+		if only != "" && !slices.Contains(chosen, part.name) {
+			continue
+		}
+		if err := part.measure(b); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return b.report.write(filepath.Join(stage.Root, "bench", ".out"))
+}
+
+func findBundle(root string) (string, error) {
+	found, err := filepath.Glob(filepath.Join(root, "dist", "postroom-*.tar.gz"))
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("there is no bundle in dist/ (run: make dist)")
+	}
+	slices.Sort(found)
+	return found[len(found)-1], nil
+}
