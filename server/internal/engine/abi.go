@@ -37,7 +37,7 @@ var (
 	// allowedImports are what Rust's standard library links for wasm32-wasip1. No file, socket or argument is among
 	// them; time and randomness are wazero's fakes (fixed), as the core is told the time and given its entropy.
 	allowedImports = []string{
-		"clock_time_get", "environ_get", "environ_sizes_get", "fd_write", "proc_exit", "random_get", "sched_yield",
+		"clock_time_get", "environ_get", "environ_sizes_get", "fd_write", "proc_exit", "random_get",
 	}
 )
 
