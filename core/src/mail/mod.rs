@@ -21,6 +21,7 @@ pub(crate) mod text;
 pub use address::mask;
 pub use base::Base;
 pub use compose::compose;
+pub(crate) use compose::site_name;
 
 use crate::Kind;
 

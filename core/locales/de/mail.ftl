@@ -1,0 +1,52 @@
+moment = { $day }. { $month ->
+    [1] Januar
+    [2] Februar
+    [3] März
+    [4] April
+    [5] Mai
+    [6] Juni
+    [7] Juli
+    [8] August
+    [9] September
+    [10] Oktober
+    [11] November
+   *[12] Dezember
+} { $year }, { $clock } Uhr (UTC)
+
+reset-subject = Passwort für { $site } zurücksetzen
+reset-title = Setze dein Passwort zurück
+reset-preheader = Neues Passwort für { $username } wählen, bis { $until }.
+reset-intro = Jemand möchte das Passwort des Kontos { $username } auf { $site } zurücksetzen. Wenn du das warst, wähle jetzt ein neues Passwort.
+reset-button = Neues Passwort wählen
+reset-action = Hier kannst du ein neues Passwort wählen:
+reset-ignore = Wenn du das nicht angefordert hast, ignoriere diese E-Mail: Dein Passwort bleibt, wie es ist.
+
+verify-subject = E-Mail-Adresse für { $site } bestätigen
+verify-title = Bestätige deine E-Mail-Adresse
+verify-preheader = Bestätige bis { $until }, dass { $address } deine Adresse ist.
+verify-intro = Das Konto { $username } auf { $site } verwendet die Adresse { $address }. Bitte bestätige, dass diese Adresse dir gehört.
+verify-button = Adresse bestätigen
+verify-action = Hier kannst du die Adresse bestätigen:
+verify-ignore = Wenn dieses Konto nicht dir gehört, ignoriere diese E-Mail: Die Adresse bleibt dann unbestätigt.
+
+link-expiry = { $unit ->
+    [hours] { $count ->
+        [one] Dieser Link funktioniert einmal, innerhalb von { $count } Stunde: bis { $until }.
+       *[other] Dieser Link funktioniert einmal, innerhalb von { $count } Stunden: bis { $until }.
+    }
+   *[minutes] { $count ->
+        [0] Dieser Link funktioniert einmal und weniger als eine Minute lang: bis { $until }.
+        [one] Dieser Link funktioniert einmal, innerhalb von { $count } Minute: bis { $until }.
+       *[other] Dieser Link funktioniert einmal, innerhalb von { $count } Minuten: bis { $until }.
+    }
+}
+link-fallback = Falls die Schaltfläche nicht funktioniert, öffne diese Adresse im Browser:
+
+test-subject = Test-E-Mail von { $site }
+test-title = Diese Test-E-Mail ist angekommen
+test-preheader = { $site } kann E-Mails versenden.
+test-intro = Eine Person mit Systemadministrationsrechten auf { $site } hat diese Test-E-Mail angefordert ({ $moment }). Du liest sie gerade, also funktionieren die getesteten E-Mail-Einstellungen.
+test-ignore = Du musst nichts weiter tun.
+
+footer-sent = Gesendet von { $site }, { $url }
+footer-support = Brauchst du Hilfe? Schreib an { $support }

@@ -1,0 +1,56 @@
+# Every sentence of the mails. Arguments: $site the site's name, $url its address, $username, $address the
+# recipient's address, $support the address to ask for help, $until and $moment a time as `moment` writes it,
+# $unit ("minutes" or "hours") and $count how long a link works.
+
+moment = { $day } { $month ->
+    [1] January
+    [2] February
+    [3] March
+    [4] April
+    [5] May
+    [6] June
+    [7] July
+    [8] August
+    [9] September
+    [10] October
+    [11] November
+   *[12] December
+} { $year }, { $clock } UTC
+
+reset-subject = Reset your password for { $site }
+reset-title = Reset your password
+reset-preheader = Choose a new password for { $username } until { $until }.
+reset-intro = Someone asked to reset the password of the account { $username } on { $site }. If it was you, choose a new password now.
+reset-button = Choose a new password
+reset-action = Choose a new password here:
+reset-ignore = If you did not ask for this, ignore this email: your password stays as it is.
+
+verify-subject = Confirm your email address for { $site }
+verify-title = Confirm your email address
+verify-preheader = Confirm that { $address } is your address until { $until }.
+verify-intro = The account { $username } on { $site } uses the address { $address }. Please confirm that this address is yours.
+verify-button = Confirm this address
+verify-action = Confirm this address here:
+verify-ignore = If this account is not yours, ignore this email: the address stays unconfirmed.
+
+link-expiry = { $unit ->
+    [hours] { $count ->
+        [one] This link works once, within { $count } hour: until { $until }.
+       *[other] This link works once, within { $count } hours: until { $until }.
+    }
+   *[minutes] { $count ->
+        [0] This link works once, for less than a minute: until { $until }.
+        [one] This link works once, within { $count } minute: until { $until }.
+       *[other] This link works once, within { $count } minutes: until { $until }.
+    }
+}
+link-fallback = If the button does not work, open this address in your browser:
+
+test-subject = Test email from { $site }
+test-title = This test email has arrived
+test-preheader = { $site } can send email.
+test-intro = A system administrator of { $site } asked for this test email on { $moment }. You are reading it, so the email settings that were tested work.
+test-ignore = There is nothing more for you to do.
+
+footer-sent = Sent by { $site }, { $url }
+footer-support = Do you need help? Write to { $support }
