@@ -1,7 +1,7 @@
 // Command bench measures Postroom beside Mattermost's own mail code, on the real server, in one run: see
 // docs/benchmarks.md for what is measured and what came of it. It prints a table and writes bench/.out/latest.md.
 //
-//	go run . [-bundle dist/postroom-….tar.gz] [-only compose,load,ready,timing] [-quick]
+//	go run . [-bundle postroom.tar.gz] [-only compose,load,ready,timing] [-quick]
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	harness.Main()
 	var o options
 	var only string
-	flag.StringVar(&o.bundle, "bundle", "", "the bundle to install (default: the only one in dist/)")
+	flag.StringVar(&o.bundle, "bundle", "", "the bundle to install (default: .build/bundle/postroom.tar.gz)")
 	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, ready, load, timing (default: all)")
 	flag.BoolVar(&o.quick, "quick", false, "a tenth of the load, to try the bench itself")
 	flag.Parse()
@@ -54,9 +54,10 @@ func run(o options, only string) error {
 	stage.CloseOnSignal()
 	b := &bench{options: o, stage: stage, report: newReport()}
 	if b.bundle == "" {
-		if b.bundle, err = findBundle(stage.Root); err != nil {
-			return err
-		}
+		b.bundle = filepath.Join(stage.Root, ".build", "bundle", "postroom.tar.gz")
+	}
+	if _, err := os.Stat(b.bundle); err != nil {
+		return fmt.Errorf("there is no bundle (run: make bundle): %w", err)
 	}
 	chosen := strings.Split(only, ",")
 	for _, part := range parts {
@@ -68,13 +69,4 @@ func run(o options, only string) error {
 		}
 	}
 	return b.report.write(filepath.Join(stage.Root, "bench", ".out"))
-}
-
-func findBundle(root string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(root, "dist", "postroom-*.tar.gz"))
-	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("there is no bundle in dist/ (run: make dist)")
-	}
-	slices.Sort(found)
-	return found[len(found)-1], nil
 }

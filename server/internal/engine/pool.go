@@ -138,14 +138,17 @@ func (p *pool) start(ctx context.Context) (*instance, error) {
 
 // call hands a request over and returns the reply as a view of the instance's memory, good until free.
 func (i *instance) call(ctx context.Context, in []byte) (ptr uint32, reply []byte, err error) {
-	r, err := i.allocFn.Call(ctx, uint64(len(in)))
-	if err != nil {
-		return 0, nil, err
+	var at uint64 // no buffer for an empty request
+	if len(in) > 0 {
+		r, err := i.allocFn.Call(ctx, uint64(len(in)))
+		if err != nil {
+			return 0, nil, err
+		}
+		if at = r[0]; at == 0 || !i.memory.Write(uint32(at), in) {
+			return 0, nil, errors.New("core_alloc gave a buffer outside its memory")
+		}
 	}
-	if r[0] == 0 || !i.memory.Write(uint32(r[0]), in) {
-		return 0, nil, errors.New("core_alloc gave a buffer outside its memory")
-	}
-	r, err = i.callFn.Call(ctx, r[0], uint64(len(in)))
+	r, err := i.callFn.Call(ctx, at, uint64(len(in)))
 	if err != nil {
 		return 0, nil, err
 	}
