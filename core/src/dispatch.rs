@@ -117,6 +117,10 @@ impl Call<'_> {
 
 /// Reads an operation's arguments; an error names the member by its path.
 fn read_args<A: DeserializeOwned>(args: &str) -> Result<A, Error> {
+    // serde would take an array for a structure, member by member.
+    if !args.trim_start().starts_with('{') {
+        return Err(Error::argument("", "expected an object"));
+    }
     // Paths are tracked only once something is wrong: that is rare, and tracking costs.
     serde_json::from_str(args).or_else(|_| {
         let mut reader = serde_json::Deserializer::from_str(args);

@@ -53,7 +53,8 @@ fn arguments_are_named_by_their_path() {
     let bad = "invalid_argument";
     check("key", &json!({}), bad, "key");
     check("key", &json!(null), bad, "");
-    check("key", &json!([]), bad, "key");
+    check("key", &json!([]), bad, "");
+    check("key", &json!(["x"]), bad, "");
     check("key", &json!({"key": 1}), bad, "key");
     check("key", &json!({"key": "x", "more": 1}), bad, "more");
     check("key", &json!({"key": "x", "<script>": 1}), bad, "(a name that is none of ours)");

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The core as WebAssembly: .build/core.wasm for the service, .build/web/ for browsers and Node.
+#   build/wasm.sh        builds what is out of date and checks the exports against wasm/exports.txt
+#   build/wasm.sh lint   clippy over the two modules, each for its own target
+# Needs rustup, and a C compiler for ring: clang where it is, else PyPI's ziglang, in a folder of its own. No root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+mkdir -p .build/tools .build/web
+
+rustup target add wasm32-wasip1 wasm32-unknown-unknown >/dev/null 2>&1 || {
+  installed=$(rustup target list --installed)
+  for target in wasm32-wasip1 wasm32-unknown-unknown; do
+    grep -qx "$target" <<<"$installed" || { echo "rustup can't add the target $target; check the network" >&2; exit 1; }
+  done
+}
+
+# ring's C parts. Debian's clang knows the target; else zig, which brings a clang of its own.
+compiler() {
+  if [ -n "${CC_wasm32_wasip1:-}" ] || command -v clang >/dev/null; then return; fi
+  local zig=$root/.build/tools/zig version=0.16.0
+  if ! "$zig/bin/python" -m ziglang version >/dev/null 2>&1; then
+    echo "no clang here: fetching the ziglang wheel instead"
+    python3 -m venv "$zig"
+    "$zig/bin/pip" install --quiet --disable-pip-version-check "ziglang==$version"
+  fi
+  # The names carry wasip1 and unknown-unknown apart, as cc looks compilers up by target.
+  printf '#!/bin/sh\nexec "%s/bin/python" -m ziglang cc -target wasm32-wasi "$@"\n' "$zig" > "$zig/cc"
+  printf '#!/bin/sh\nexec "%s/bin/python" -m ziglang cc -target wasm32-freestanding "$@"\n' "$zig" > "$zig/cc-web"
+  printf '#!/bin/sh\nexec "%s/bin/python" -m ziglang ar "$@"\n' "$zig" > "$zig/ar"
+  chmod +x "$zig/cc" "$zig/cc-web" "$zig/ar"
+  export CC_wasm32_wasip1=$zig/cc AR_wasm32_wasip1=$zig/ar
+  export CC_wasm32_unknown_unknown=$zig/cc-web AR_wasm32_unknown_unknown=$zig/ar
+  export CRATE_CC_NO_DEFAULTS=1
+}
+
+# The tool must be of the library's very version; both stand in Cargo.lock.
+bindgen() {
+  local version
+  version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+  if [ "$(.build/tools/bin/wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $version" ]; then
+    echo "building wasm-bindgen $version, once"
+    CARGO_TARGET_DIR=$root/.build/tools/target cargo install --quiet --locked --root .build/tools \
+      --version "$version" wasm-bindgen-cli
+    rm -rf .build/tools/target
+  fi
+}
+
+# Written only where it changed, so that nobody builds again for nothing.
+put() {
+  cmp -s "$1" "$2" || cp "$1" "$2"
+}
+
+compiler
+if [ "${1:-}" = lint ]; then
+  cargo clippy --quiet --locked -p postroom-wasm-host --target wasm32-wasip1 -- -D warnings
+  cargo clippy --quiet --locked -p postroom-wasm-web --target wasm32-unknown-unknown -- -D warnings
+  exit
+fi
+
+cargo build --quiet --locked --release -p postroom-wasm-host --target wasm32-wasip1
+build/check-exports.py target/wasm32-wasip1/release/postroom_wasm_host.wasm wasm/exports.txt .build/core.wasm
+
+cargo build --quiet --locked --release -p postroom-wasm-web --target wasm32-unknown-unknown
+bindgen
+for target in web nodejs; do
+  made=.build/web/$target.new
+  rm -rf "$made"
+  .build/tools/bin/wasm-bindgen --target $target --out-name core --out-dir "$made" \
+    target/wasm32-unknown-unknown/release/postroom_wasm_web.wasm
+  mkdir -p .build/web/$target
+  for file in "$made"/*; do put "$file" ".build/web/$target/${file##*/}"; done
+  rm -rf "$made"
+done
+printf 'core.wasm %s octets, web %s octets\n' "$(stat -c %s .build/core.wasm)" "$(stat -c %s .build/web/web/core_bg.wasm)"
