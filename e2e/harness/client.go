@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,6 +22,8 @@ type Client struct {
 	Token string
 	// Header is sent with every request.
 	Header http.Header
+	// OwnRoutes asks Mattermost's own routes, which a proxy sends to the plugin, instead of the plugin's.
+	OwnRoutes bool
 
 	http *http.Client
 }
@@ -59,6 +62,16 @@ func (c *Client) With(name, value string) *Client {
 		other.Header = http.Header{}
 	}
 	other.Header.Set(name, value)
+	return &other
+}
+
+// From gives a client that connects from another address of this machine, as in 127.0.0.9.
+func (c *Client) From(address string) *Client {
+	other := *c
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	transport := c.http.Transport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	other.http = &http.Client{Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect, Transport: transport}
 	return &other
 }
 

@@ -3,11 +3,11 @@ package harness
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +21,8 @@ type NodeConfig struct {
 	SiteURL string
 	// TLS makes the node listen with a certificate for 127.0.0.1 that nobody knows.
 	TLS bool
-	// Env has further MM_ variables. What is set so can't be changed through the API.
+	// Env has further MM_ variables, PORT standing for the node's port. What is set so can't be changed through
+	// the API.
 	Env map[string]string
 	// Wrap is put before the server's command line, as in {"unshare", "--pid", "--fork"}.
 	Wrap []string
@@ -109,7 +110,9 @@ func (n *Node) start() error {
 		env["MM_SERVICESETTINGS_TLSCERTFILE"] = filepath.Join(n.Dir, "cert.pem")
 		env["MM_SERVICESETTINGS_TLSKEYFILE"] = filepath.Join(n.Dir, "key.pem")
 	}
-	maps.Copy(env, n.Config.Env)
+	for name, value := range n.Config.Env {
+		env[name] = strings.ReplaceAll(value, "PORT", strconv.Itoa(n.Port))
+	}
 
 	argv := append(slices.Clone(n.Config.Wrap), filepath.Join(n.stage.Root, ".build", "mattermost", "mattermost"), "server")
 	cmd := exec.Command(argv[0], argv[1:]...)

@@ -15,12 +15,14 @@ const (
 	Plugin   = "/plugins/" + PluginID
 )
 
-// Status is what the plugin says of itself.
+// Status is what the plugin says of itself: see outbox.Status in the server.
 type Status struct {
-	State      string `json:"state"`
-	Error      string `json:"error"`
-	Connection string `json:"connection"`
-	Held       int    `json:"held"`
+	State      string           `json:"state"`
+	Problem    string           `json:"problem"`
+	Connection string           `json:"connection"`
+	Counts     map[string]int64 `json:"counts"`
+	FilledFor  string           `json:"filled_for"`
+	Warnings   []string         `json:"warnings"`
 }
 
 // Upload installs a bundle, in place of one that is there; the client must be an admin's.
@@ -54,7 +56,7 @@ func (c *Client) Upload(bundle string) error {
 	return nil
 }
 
-// Enable switches the plugin on and waits until it says that it is ready.
+// Enable switches the plugin on and waits until it says that it works.
 func (c *Client) Enable() error {
 	if err := c.Must("POST", "/api/v4/plugins/"+PluginID+"/enable", nil, nil); err != nil {
 		return err
@@ -74,12 +76,12 @@ func (c *Client) Status() (Status, error) {
 	return status, err
 }
 
-// WaitReady waits until the plugin says that it is ready.
+// WaitReady waits until the plugin says that it works.
 func (c *Client) WaitReady(limit time.Duration) error {
 	return Eventually(limit, func() error {
 		status, err := c.Status()
-		if err == nil && status.State != "ready" {
-			err = errors.New("the plugin is " + status.State + ": " + status.Error)
+		if err == nil && status.State != "working" {
+			err = errors.New("the plugin is " + status.State + ": " + status.Problem)
 		}
 		return err
 	})
@@ -90,23 +92,24 @@ func (c *Client) Settings(settings map[string]any) error {
 	return c.Patch(map[string]any{"PluginSettings": map[string]any{"Plugins": map[string]any{PluginID: settings}}})
 }
 
-// Mail is a mail as the admin's view shows it. Times are in milliseconds since the epoch.
+// Mail is a mail as the admin's view shows it.
 type Mail struct {
-	ID            string `json:"id"`
-	Kind          string `json:"kind"`
-	State         string `json:"state"`
-	MaskedTo      string `json:"masked_to"`
-	QueuedAt      int64  `json:"queued_at"`
-	ExpiresAt     int64  `json:"expires_at"`
-	SentAt        *int64 `json:"sent_at"`
-	Attempts      int    `json:"attempts"`
-	NextAttemptAt *int64 `json:"next_attempt_at"`
-	ReplyCode     *int   `json:"reply_code"`
-	Enhanced      string `json:"enhanced"`
-	ReplyText     string `json:"reply_text"`
-	Reason        string `json:"reason"`
-	Connection    string `json:"connection"`
-	Body          string `json:"body"`
+	ID            string     `json:"id"`
+	Kind          string     `json:"kind"`
+	State         string     `json:"state"`
+	MaskedTo      string     `json:"masked_to"`
+	MessageID     string     `json:"message_id"`
+	QueuedAt      time.Time  `json:"queued_at"`
+	ExpiresAt     time.Time  `json:"expires_at"`
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	FinishedAt    *time.Time `json:"finished_at"`
+	Attempts      int        `json:"attempts"`
+	ReplyCode     int        `json:"reply_code"`
+	Enhanced      string     `json:"enhanced"`
+	ReplyText     string     `json:"reply_text"`
+	Reason        string     `json:"reason"`
+	Connection    string     `json:"connection"`
+	Body          string     `json:"body"`
 }
 
 // Mails gives the newest mails of the outbox.
@@ -120,10 +123,18 @@ func (c *Client) Mails() ([]Mail, error) {
 
 // RequestReset asks for a link to a new password, as any client would.
 func (c *Client) RequestReset(address string) (*Reply, error) {
-	return c.Do("POST", Plugin+"/api/v4/users/password/reset/send", map[string]string{"email": address})
+	return c.Do("POST", c.api()+"/users/password/reset/send", map[string]string{"email": address})
 }
 
 // RequestVerification asks for a link that verifies the address.
 func (c *Client) RequestVerification(address string) (*Reply, error) {
-	return c.Do("POST", Plugin+"/api/v4/users/email/verify/send", map[string]string{"email": address})
+	return c.Do("POST", c.api()+"/users/email/verify/send", map[string]string{"email": address})
+}
+
+// api is where the three routes lie for this client.
+func (c *Client) api() string {
+	if c.OwnRoutes {
+		return "/api/v4"
+	}
+	return Plugin + "/api/v4"
 }
