@@ -60,7 +60,7 @@ func (s *Store) Guard(ctx context.Context, siteURL string, adopt bool) (filledFo
 
 func setGuard(ctx context.Context, tx pgx.Tx, siteURL string) error {
 	_, err := tx.Exec(ctx, `INSERT INTO postroom.guard (site_url) VALUES ($1)
-		ON CONFLICT (only) DO UPDATE SET site_url = excluded.site_url, changed_at = now()`, siteURL)
+		ON CONFLICT (singleton) DO UPDATE SET site_url = excluded.site_url, changed_at = now()`, siteURL)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,20 +43,30 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// One transaction for all of it: a node that dies half-way leaves nothing behind, and the lock goes with it.
-	err = s.InTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '120s', true)`); err != nil {
+	err = s.takingTurns(ctx, func(tx pgx.Tx) error { return s.migrate(ctx, tx, steps) })
+	if err == nil {
+		// River's come after ours are committed, each in a transaction of its own: one of them adds a value to a
+		// type, and a later one uses it, which PostgreSQL allows in no single transaction.
+		err = s.takingTurns(ctx, func(tx pgx.Tx) error { return s.migrateRiver(ctx, tx) })
+	}
+	if err == nil {
+		return nil
+	}
+	return s.explain(ctx, err)
+}
+
+// takingTurns runs work while no other node migrates. The lock goes with the transaction, and so with its node.
+func (s *Store) takingTurns(ctx context.Context, work func(pgx.Tx) error) error {
+	return s.InTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '120s', true),
+			set_config('idle_in_transaction_session_timeout', '120s', true)`); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
 			return err
 		}
-		return s.migrate(ctx, tx, steps)
+		return work(tx)
 	})
-	if err == nil {
-		return nil
-	}
-	return s.explain(ctx, err)
 }
 
 func (s *Store) migrate(ctx context.Context, tx pgx.Tx, steps []step) error {
@@ -92,7 +103,7 @@ func (s *Store) migrate(ctx context.Context, tx pgx.Tx, steps []step) error {
 			return err
 		}
 	}
-	return s.migrateRiver(ctx, tx)
+	return nil
 }
 
 func (s *Store) migrateRiver(ctx context.Context, tx pgx.Tx) error {
@@ -121,7 +132,7 @@ func (s *Store) migrateRiver(ctx context.Context, tx pgx.Tx) error {
 			return nil
 		}
 	}
-	_, err = migrator.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil)
+	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 	return err
 }
 
@@ -162,7 +173,8 @@ func (s *Store) explain(ctx context.Context, err error) error {
 			Mend:    "Let SqlSettings.DataSource name the primary.",
 			Cause:   err,
 		}
-	case strings.HasPrefix(refused.Code, "42"): // the schema is not what this version's migrations expect
+	// duplicate or undefined table, column, type, function
+	case slices.Contains([]string{"42P07", "42P01", "42701", "42703", "42710", "42704", "42723", "42883"}, refused.Code):
 		return &SchemaError{
 			Problem: "The schema postroom is not as a Postroom leaves it: " + refused.Message + ".",
 			Mend:    "Restore it from a backup, or move it out of the way: ALTER SCHEMA postroom RENAME TO postroom_old;",

@@ -77,7 +77,7 @@ CREATE TABLE postroom.acts (
 
 -- The SiteURL that all of this was written under: one row.
 CREATE TABLE postroom.guard (
-    only       boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     site_url   text NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now()
 );
