@@ -1,5 +1,6 @@
 //! Whole mails and whole pages, compared whole. `UPDATE_GOLDEN=1 cargo test -p postroom-core --test golden` (or
 //! `make golden`) rewrites them; look at the difference before committing it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests are tests
 
 use std::path::PathBuf;
 
@@ -95,7 +96,9 @@ fn pages() {
             let whole = format!("{}\n{headers}\n{}", page.status, page.html);
             check(&format!("page/{name}.{locale}.http"), whole.as_bytes());
         }
-        for (name, view) in views.iter().filter(|(name, _)| matches!(*name, "unavailable" | "not-found" | "too-many")) {
+        for (name, view) in
+            views.iter().filter(|(name, _)| matches!(*name, "unavailable" | "not-found" | "too-many"))
+        {
             let page = render(view, None, locale).unwrap();
             check(&format!("page/{name}-no-site.{locale}.html"), page.html.as_bytes());
         }

@@ -31,13 +31,13 @@ verify-ignore = Wenn dieses Konto nicht dir gehört, ignoriere diese E-Mail: Die
 
 link-expiry = { $unit ->
     [hours] { $count ->
-        [one] Dieser Link funktioniert einmal, innerhalb von { $count } Stunde: bis { $until }.
-       *[other] Dieser Link funktioniert einmal, innerhalb von { $count } Stunden: bis { $until }.
+        [one] Du kannst diesen Link einmal innerhalb von { $count } Stunde verwenden, bis { $until }.
+       *[other] Du kannst diesen Link einmal innerhalb von { $count } Stunden verwenden, bis { $until }.
     }
    *[minutes] { $count ->
-        [0] Dieser Link funktioniert einmal und weniger als eine Minute lang: bis { $until }.
-        [one] Dieser Link funktioniert einmal, innerhalb von { $count } Minute: bis { $until }.
-       *[other] Dieser Link funktioniert einmal, innerhalb von { $count } Minuten: bis { $until }.
+        [0] Du kannst diesen Link einmal innerhalb der nächsten Minute verwenden, bis { $until }.
+        [one] Du kannst diesen Link einmal innerhalb von { $count } Minute verwenden, bis { $until }.
+       *[other] Du kannst diesen Link einmal innerhalb von { $count } Minuten verwenden, bis { $until }.
     }
 }
 link-fallback = Falls die Schaltfläche nicht funktioniert, öffne diese Adresse im Browser:

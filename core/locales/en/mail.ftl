@@ -35,13 +35,13 @@ verify-ignore = If this account is not yours, ignore this email: the address sta
 
 link-expiry = { $unit ->
     [hours] { $count ->
-        [one] This link works once, within { $count } hour: until { $until }.
-       *[other] This link works once, within { $count } hours: until { $until }.
+        [one] You can use this link once within { $count } hour, until { $until }.
+       *[other] You can use this link once within { $count } hours, until { $until }.
     }
    *[minutes] { $count ->
-        [0] This link works once, for less than a minute: until { $until }.
-        [one] This link works once, within { $count } minute: until { $until }.
-       *[other] This link works once, within { $count } minutes: until { $until }.
+        [0] You can use this link once within a minute, until { $until }.
+        [one] You can use this link once within { $count } minute, until { $until }.
+       *[other] You can use this link once within { $count } minutes, until { $until }.
     }
 }
 link-fallback = If the button does not work, open this address in your browser:

@@ -11,11 +11,11 @@ moment = { $year }年{ $month ->
     [10] 10
     [11] 11
    *[12] 12
-}月{ $day }日 { $clock }（UTC）
+}月{ $day }日 { $clock } UTC
 
 reset-subject = { $site } のパスワード再設定
 reset-title = パスワードの再設定
-reset-preheader = { $until }までに { $username } の新しいパスワードを設定してください。
+reset-preheader = { $until } までに { $username } の新しいパスワードを設定してください。
 reset-intro = { $site } のアカウント { $username } について、パスワード再設定の依頼を受け付けました。お心当たりがある場合は、新しいパスワードを設定してください。
 reset-button = 新しいパスワードを設定する
 reset-action = 次のリンクから新しいパスワードを設定してください：
@@ -23,7 +23,7 @@ reset-ignore = お心当たりがない場合は、このメールを無視し�
 
 verify-subject = { $site } のメールアドレスの確認
 verify-title = メールアドレスの確認
-verify-preheader = { $until }までに { $address } がご自身のものであることを確認してください。
+verify-preheader = { $until } までに { $address } がご自身のものであることを確認してください。
 verify-intro = { $site } のアカウント { $username } に、メールアドレス { $address } が登録されています。このアドレスがご自身のものであることを確認してください。
 verify-button = このアドレスを確認する
 verify-action = 次のリンクからアドレスを確認してください：
@@ -31,11 +31,11 @@ verify-ignore = このアカウントにお心当たりがない場合は、こ�
 
 link-expiry = { $unit ->
     [hours] { $count ->
-       *[other] このリンクは { $count } 時間以内（{ $until }まで）に 1 回だけ使用できます。
+       *[other] このリンクは { $count } 時間以内（{ $until } まで）に 1 回だけ使用できます。
     }
    *[minutes] { $count ->
-        [0] このリンクは 1 分以内（{ $until }まで）に 1 回だけ使用できます。
-       *[other] このリンクは { $count } 分以内（{ $until }まで）に 1 回だけ使用できます。
+        [0] このリンクは 1 分以内（{ $until } まで）に 1 回だけ使用できます。
+       *[other] このリンクは { $count } 分以内（{ $until } まで）に 1 回だけ使用できます。
     }
 }
 link-fallback = ボタンが機能しない場合は、次のアドレスをブラウザーで開いてください：
@@ -43,7 +43,7 @@ link-fallback = ボタンが機能しない場合は、次のアドレスをブ�
 test-subject = { $site } からのテストメール
 test-title = テストメールが届きました
 test-preheader = { $site } からメールを送信できます。
-test-intro = { $site } のシステム管理者の依頼により、{ $moment }にこのテストメールを送信しました。このメールが届いているので、テストしたメール設定は正しく機能しています。
+test-intro = { $site } のシステム管理者の依頼により、{ $moment } にこのテストメールを送信しました。このメールが届いているので、テストしたメール設定は正しく機能しています。
 test-ignore = ほかに必要な操作はありません。
 
 footer-sent = 送信元：{ $site }（{ $url }）

@@ -19,7 +19,8 @@ pub fn parse(field: &str, text: &str) -> Result<Address, Error> {
     }
     let bad = || Error::argument(field, "not an e-mail address, as name@example.com");
     let (local, domain) = text.rsplit_once('@').ok_or_else(bad)?;
-    let domain = if domain.starts_with('[') { domain.to_owned() } else { ascii_domain(domain).ok_or_else(bad)? };
+    let domain =
+        if domain.starts_with('[') { domain.to_owned() } else { ascii_domain(domain).ok_or_else(bad)? };
     if local.len() + 1 + domain.len() > MAX_OCTETS {
         return Err(Error::argument(field, format!("an address has {MAX_OCTETS} octets at most")));
     }
@@ -56,8 +57,8 @@ pub fn mask(address: &str) -> String {
 /// address. `None` for anything a URL or an envelope should not hold.
 pub(crate) fn ascii_domain(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::STD3).ok()?;
-    let labels_fit = ascii.split('.').all(|label| {
-        (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
-    });
+    let labels_fit = ascii
+        .split('.')
+        .all(|label| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-'));
     (labels_fit && ascii.len() <= 253).then(|| ascii.into_owned())
 }

@@ -2,8 +2,7 @@
 
 use crate::{Error, Site};
 
-const MEND: &str =
-    "set Site URL in System Console > Environment > Web Server to the address people use, as https://chat.example.com";
+const MEND: &str = "set Site URL in System Console > Environment > Web Server to the address people use, as https://chat.example.com";
 
 /// A good SiteURL, taken apart: absolute, http or https, a host, perhaps a port and a path; no user, query or
 /// fragment. A trailing slash is dropped, an internationalised host is in A-labels (RFC 5890).
@@ -49,7 +48,8 @@ impl Base {
         if !path.bytes().all(in_path) || path.split('/').skip(1).any(|s| matches!(s, "" | "." | "..")) {
             return Err(refuse("the Site URL's path has characters or segments that need not be there"));
         }
-        let (host, port) = split_port(authority).ok_or_else(|| refuse("the Site URL's port is not a number"))?;
+        let (host, port) =
+            split_port(authority).ok_or_else(|| refuse("the Site URL's port is not a number"))?;
         let host = ascii_host(host).ok_or_else(|| refuse("the Site URL has no good host"))?;
 
         let mut url = format!("{}://{host}", if secure { "https" } else { "http" });

@@ -106,8 +106,12 @@ fn sender(site: &Site, base: &Base) -> Result<lettre::Address, Error> {
     if !site.from_address.is_empty() {
         return parse("site.from_address", &site.from_address);
     }
-    let literal = base.host().parse::<std::net::Ipv4Addr>().is_ok();
-    let domain = if literal { format!("[{}]", base.host()) } else { base.host().to_owned() };
+    let domain = match base.host() {
+        v4 if v4.parse::<std::net::Ipv4Addr>().is_ok() => format!("[{v4}]"),
+        // A literal of RFC 5321 would be `[IPv6:…]`, which hardly a server takes.
+        v6 if v6.starts_with('[') => String::new(),
+        name => name.to_owned(),
+    };
     parse("site.from_address", &format!("noreply@{domain}")).map_err(|_| {
         Error::argument(
             "site.from_address",
@@ -147,8 +151,7 @@ fn facts(letter: &Letter<'_>, language: &Language, base: &Base, now_ms: i64) -> 
         }
         Letter::Test => return Ok(Facts::default()),
     };
-    let username =
-        name_of("username", username)?.ok_or_else(|| Error::argument("username", "is empty"))?;
+    let username = name_of("username", username)?.ok_or_else(|| Error::argument("username", "is empty"))?;
     let url_octets = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
     if link.len() > MAX_LINK || !link.bytes().all(url_octets) || !base.covers(link) {
         return Err(Error::argument(

@@ -84,8 +84,8 @@ fn encoded(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::dangerous_new_pre_encoded(name, value.to_owned(), out)
 }
 
-/// lettre reads a From header back to see that it is there, and stumbles over some names that it wrote itself; so
-/// only the address is there to be read back.
+/// lettre reads a From header's raw value back, only to see that it is there, and stumbles over names and address
+/// literals that it wrote itself; so what there is to be read back is a stand-in. It goes nowhere.
 fn from(name: &str, address: &Address) -> HeaderValue {
     let mut out = String::new();
     let mut writer = EmailWriter::new(&mut out, "From: ".len(), 0, false);
@@ -94,5 +94,9 @@ fn from(name: &str, address: &Address) -> HeaderValue {
     writer.space();
     let _ = write!(writer, "<{address}>");
     drop(writer);
-    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str("From"), address.to_string(), out)
+    HeaderValue::dangerous_new_pre_encoded(
+        HeaderName::new_from_ascii_str("From"),
+        "from@localhost".to_owned(),
+        out,
+    )
 }

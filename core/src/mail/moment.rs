@@ -36,7 +36,10 @@ impl Moment {
     /// From milliseconds since the Unix epoch.
     pub(crate) fn new(field: &str, ms: i64) -> Result<Self, Error> {
         if !(0..=LAST_MS).contains(&ms) {
-            return Err(Error::argument(field, "a time is in milliseconds since 1970, and before the year 10000"));
+            return Err(Error::argument(
+                field,
+                "a time is in milliseconds since 1970, and before the year 10000",
+            ));
         }
         Ok(Self { days: ms / DAY_MS, seconds: ms % DAY_MS / 1000 })
     }
@@ -93,8 +96,11 @@ fn jalali(days: i64) -> Date {
         year += (rest - 1) / 365;
         rest = (rest - 1) % 365;
     }
-    let (month, day) =
-        if rest < 186 { (1 + rest / 31, 1 + rest % 31) } else { (7 + (rest - 186) / 30, 1 + (rest - 186) % 30) };
+    let (month, day) = if rest < 186 {
+        (1 + rest / 31, 1 + rest % 31)
+    } else {
+        (7 + (rest - 186) / 30, 1 + (rest - 186) % 30)
+    };
     Date { year, month, day }
 }
 
@@ -136,7 +142,8 @@ mod tests {
             let today = (gregorian(day), jalali(day));
             for (b, t) in [(before.0, today.0), (before.1, today.1)] {
                 let next_day = t.year == b.year && t.month == b.month && t.day == b.day + 1;
-                let next_month = t.day == 1 && b.day >= 28 && (t.month == b.month + 1 || (t.month, b.month) == (1, 12));
+                let next_month =
+                    t.day == 1 && b.day >= 28 && (t.month == b.month + 1 || (t.month, b.month) == (1, 12));
                 assert!(next_day || next_month, "{b:?} {t:?}");
             }
             before = today;

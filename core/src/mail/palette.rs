@@ -106,9 +106,11 @@ mod tests {
                 let ratio = contrast(front, back);
                 assert!(ratio >= 4.5, "{name}: {what} has {ratio:.2}:1");
             }
-            for (what, front, back) in
-                [("a button", s.button, s.card), ("a field", s.field, s.card), ("a notice's edge", s.alarm, s.card)]
-            {
+            for (what, front, back) in [
+                ("a button", s.button, s.card),
+                ("a field", s.field, s.card),
+                ("a notice's edge", s.alarm, s.card),
+            ] {
                 let ratio = contrast(front, back);
                 assert!(ratio >= 3.0, "{name}: {what} has {ratio:.2}:1");
             }

@@ -24,9 +24,12 @@ fn the_folder_is_the_catalogue() {
 fn colours_come_from_the_palette_alone() {
     for (name, source) in CATALOGUE {
         // `&#847;` is a character, not a colour.
-        let hex = source.replace("&#", "&").split('#').skip(1).map(|rest| rest.chars().take(3).collect::<String>()).find(
-            |rest| rest.len() == 3 && rest.bytes().all(|b| b.is_ascii_hexdigit()),
-        );
+        let hex = source
+            .replace("&#", "&")
+            .split('#')
+            .skip(1)
+            .map(|rest| rest.chars().take(3).collect::<String>())
+            .find(|rest| rest.len() == 3 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
         assert!(hex.is_none(), "{name} has a colour of its own: #{}", hex.unwrap_or_default());
     }
 }
@@ -34,7 +37,9 @@ fn colours_come_from_the_palette_alone() {
 #[test]
 fn nothing_is_loaded_from_elsewhere() {
     for (name, source) in CATALOGUE {
-        for load in ["src=", "url(", "@import", "<link", "<img", "<script", "<iframe", "@font-face", " background="] {
+        for load in
+            ["src=", "url(", "@import", "<link", "<img", "<script", "<iframe", "@font-face", " background="]
+        {
             assert!(!source.contains(load), "{name} has {load}");
         }
     }
@@ -79,8 +84,11 @@ fn sentences_in_html_are_escaped_and_isolated() {
     let facts = Facts::default().text("username", "<i>", fa).text("site", "A&B", fa);
     let t = Sentences::value(fa, facts);
     let env = ENVIRONMENT.as_ref().unwrap();
-    let html = env.render_named_str("x.html", "{{ t('password-intro') }}", context! { t => t.clone() }).unwrap();
+    let html =
+        env.render_named_str("x.html", "{{ t('password-intro') }}", context! { t => t.clone() }).unwrap();
     assert_eq!(html, "برای حساب <bdi>&lt;i&gt;</bdi> در <bdi>A&amp;B</bdi>.");
-    let plain = env.render_named_str("x.html", "{{ t('password-intro', plain=true) }}", context! { t => t.clone() }).unwrap();
+    let plain = env
+        .render_named_str("x.html", "{{ t('password-intro', plain=true) }}", context! { t => t.clone() })
+        .unwrap();
     assert_eq!(plain, "برای حساب \u{2068}&lt;i&gt;\u{2069} در \u{2068}A&amp;B\u{2069}.");
 }

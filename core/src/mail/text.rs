@@ -46,7 +46,8 @@ macro_rules! sources {
     };
 }
 
-const LATIN_FONTS: &str = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
+const LATIN_FONTS: &str =
+    "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 
 static LANGUAGES: [Language; 4] = [
     Language {
@@ -163,7 +164,10 @@ impl Language {
     }
 
     fn load(&self) -> Result<Bundle, Error> {
-        let fault = |detail: &str| Error::Template { name: format!("locales/{}", self.tag), detail: detail.to_owned() };
+        let fault = |detail: &str| Error::Template {
+            name: format!("locales/{}", self.tag),
+            detail: detail.to_owned(),
+        };
         let tag: LanguageIdentifier = self.tag.parse().map_err(|_| fault("not a language tag"))?;
         let mut bundle = Bundle::new_concurrent(vec![tag]);
         // Our own isolation is finer: see `isolate`.

@@ -1,7 +1,7 @@
 //! From a view to a page.
 
-use minijinja::value::Value;
 use minijinja::context;
+use minijinja::value::Value;
 
 use super::headers::{headers, style};
 use super::{Notice, View, Why};
@@ -28,6 +28,7 @@ pub fn render(view: &View<'_>, site: Option<&Site>, locale: &'static str) -> Res
             token,
             username,
             address: "",
+            passwords: true,
             notice: *notice,
         }
         .page(place.as_ref(), language),
@@ -39,6 +40,7 @@ pub fn render(view: &View<'_>, site: Option<&Site>, locale: &'static str) -> Res
             token,
             username: "",
             address,
+            passwords: false,
             notice: *notice,
         }
         .page(place.as_ref(), language),
@@ -69,6 +71,7 @@ struct Form<'a> {
     token: &'a str,
     username: &'a str,
     address: &'a str,
+    passwords: bool,
     notice: Option<Notice<'a>>,
 }
 
@@ -82,13 +85,17 @@ impl Form<'_> {
             Some(Notice::Refused(words)) => (422, "notice-refused", words),
             Some(Notice::Again) => (503, "notice-again", ""),
         };
-        let facts =
-            Facts::default().text("username", self.username, language).text("address", self.address, language);
+        let facts = Facts::default().text("username", self.username, language).text(
+            "address",
+            self.address,
+            language,
+        );
         let own = context! {
             action => format!("{}{}", place.base.path(), self.path),
             token => self.token,
             // As it is, not cleaned: a password manager stores it.
             username => self.username,
+            passwords => self.passwords,
             intro => self.intro,
             submit => self.submit,
             notice,
@@ -114,9 +121,9 @@ fn message(view: &View<'_>) -> Message {
     let (heading, message, status, links) = match view {
         View::ResetDone => ("password-done-title", "password-done", 200, vec![login()]),
         View::VerifyDone { redirect } => {
-            let query = redirect.filter(|r| is_local_path(r)).map_or_else(String::new, |r| {
-                format!("?redirect_to={}", percent_encode(r))
-            });
+            let query = redirect
+                .filter(|r| is_local_path(r))
+                .map_or_else(String::new, |r| format!("?redirect_to={}", percent_encode(r)));
             ("address-done-title", "address-done", 200, vec![("log-in", format!("/login{query}"))])
         }
         View::Unusable { purpose, why } => {
