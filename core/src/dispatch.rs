@@ -11,7 +11,7 @@ use crate::error::WireError;
 use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
-use crate::{Error, account_mail, app_error, email_settings, judge, landing, limit, outcome, request, self_test};
+use crate::{Error, account_mail, app_error, client, email_settings, judge, landing, limit, outcome, request, self_test};
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
 const NOW_MAX: i64 = 253_402_300_799_999;
@@ -65,6 +65,8 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
     match request.op.as_ref() {
         "self_test" => call.run(|args| self_test::answer(&args)),
         "read_request" => call.run(|args| Ok(request::answer(&args))),
+        "client_key" => call.run(|args: ClientKeyArgs| Ok(ClientKeyAnswer { client_key: client::key(&args.client_address) })),
+        "client_key" => call.run(|args| Ok(client::answer(&args))),
         "limit" => call.run(|args: LimitArgs| limit::decide(&args.rules, call.now)),
         "prepare" => call.run_with(account_mail::ENTROPY, |args, entropy| account_mail::answer(&args, call.now, entropy)),
         "compose_test" => {
@@ -159,6 +161,17 @@ fn argument_error(path: &str, message: &str) -> Error {
 fn member_name(name: &str) -> String {
     let looks_like_one = name.len() <= 40 && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
     if looks_like_one { name.to_owned() } else { "(a name that is none of ours)".to_owned() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientKeyArgs {
+    client_address: String,
+}
+
+#[derive(Serialize)]
+struct ClientKeyAnswer {
+    client_key: String,
 }
 
 #[derive(Deserialize)]
