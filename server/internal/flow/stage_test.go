@@ -1,0 +1,199 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postroom/server/internal/core"
+	"postroom/server/internal/engine"
+	"postroom/server/internal/limits"
+	"postroom/server/internal/outbox"
+	"postroom/server/internal/pgtest"
+	"postroom/server/internal/settings"
+	"postroom/server/internal/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// stage is the flows on a real database and the real core, with a double of Mattermost's API.
+type stage struct {
+	*testing.T
+	flows      *Flows
+	dataSource string
+	snapshot   settings.Snapshot
+
+	mutex sync.Mutex
+	// redeem plays Mattermost: it gets the inner token's body and answers.
+	redeem func(w http.ResponseWriter, body map[string]string)
+	calls  int
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	wasm, err := os.ReadFile(filepath.Join("..", "..", "..", ".build", "core.wasm"))
+	if err != nil {
+		t.Fatal("the core is not built; run make wasm: ", err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	e, err := engine.New(t.Context(), engine.Options{Wasm: wasm, CacheDir: cache(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{T: t, dataSource: pgtest.Database(t)}
+	mattermost := httptest.NewServer(http.HandlerFunc(s.mattermost))
+	t.Cleanup(mattermost.Close)
+	s.snapshot = settings.Snapshot{
+		DataSource: s.dataSource, AtRestKey: strings.Repeat("k", 32), Email: json.RawMessage(`{}`), Connection: settings.ConnectionCapture,
+		Site: core.Site{URL: "https://chat.example.com", Name: "Acme", DefaultLocale: "en",
+			ResetLifetimeMS: 3_600_000, VerifyLifetimeMS: 86_400_000},
+		ListenAddress: mattermost.Listener.Addr().String(),
+	}
+	db, err := store.Open(t.Context(), s.dataSource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := outbox.New(outbox.Options{Store: db, Engine: e, Log: log, Node: t.Name(), Settings: &s.snapshot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = box.Stop(ctx)
+		db.Close()
+		_ = e.Close(ctx)
+	})
+	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log}
+	s.flows.Apply(&s.snapshot)
+	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)
+		VALUES ('anna', 'anna', 'anna@example.com', 0, false, 'system_user', 1, 'en', '')`)
+	s.redeem = s.agree
+	return s
+}
+
+// cache keeps compiled code between runs, as the service does.
+func cache(t *testing.T) string {
+	dir, err := filepath.Abs(filepath.Join("..", "..", "..", ".build", "wazero"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (s *stage) exec(sql string) { s.Helper(); pgtest.Exec(s.T, s.dataSource, sql) }
+
+func (s *stage) count(sql string) (n int) {
+	s.Helper()
+	conn := pgtest.Connect(s.T, s.dataSource)
+	if err := conn.QueryRow(s.Context(), sql).Scan(&n); err != nil {
+		s.Fatal(err)
+	}
+	return n
+}
+
+// mattermost answers as Mattermost would, one call at a time.
+func (s *stage) mattermost(w http.ResponseWriter, r *http.Request) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.calls++
+	var body map[string]string
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		s.Error(err)
+	}
+	if n := s.count(`SELECT count(*) FROM tokens WHERE token = '` + body["token"] + `'`); n != 1 {
+		s.Errorf("the inner token is in Mattermost's table %d times", n)
+	}
+	s.redeem(w, body)
+}
+
+// change is a password that Mattermost has changed.
+func (s *stage) change() { s.exec(`UPDATE users SET lastpasswordupdate = lastpasswordupdate + 1`) }
+
+func (s *stage) agree(w http.ResponseWriter, body map[string]string) {
+	s.change()
+	s.exec(`DELETE FROM tokens WHERE token = '` + body["token"] + `'`)
+	_, _ = w.Write([]byte(`{"status":"OK"}`))
+}
+
+func refusal(status int, id, message string) func(http.ResponseWriter, map[string]string) {
+	return func(w http.ResponseWriter, _ map[string]string) {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": id, "message": message, "status_code": status})
+	}
+}
+
+var asker = Asker{Address: "203.0.113.7", AcceptLanguage: "en", UserAgent: "test", RequestID: "r"}
+
+var linkPattern = regexp.MustCompile(`/plugins/postroom/(?:reset|verify)\?token=([A-Za-z0-9_-]{43})`)
+
+// token asks for a link as anyone may, and takes its token from the captured mail.
+func (s *stage) token(kind string) string {
+	s.Helper()
+	answer, err := s.flows.Request(s.Context(), kind, Input{Body: []byte(`{"email":"Anna@Example.com"}`)}, nil, asker)
+	if err != nil || answer.JSON == nil {
+		s.Fatal(answer, err)
+	}
+	for waited := time.Now(); time.Since(waited) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
+		mails, err := s.flows.Store.Mails(s.Context(), time.Time{}, 10)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if len(mails) == 0 || mails[0].State != store.StateHeld {
+			continue
+		}
+		answer, err := s.flows.Mail(s.Context(), mails[0].ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		raw, err := json.Marshal(answer.JSON)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if answer.Audit == nil {
+			s.Error("a look at a body is not audited")
+		}
+		var shown struct{ Body string }
+		if err := json.Unmarshal(raw, &shown); err != nil {
+			s.Fatal(err)
+		}
+		text := strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(shown.Body)
+		if found := linkPattern.FindStringSubmatch(text); found != nil {
+			return found[1]
+		}
+		s.Fatal("no link in the mail:\n", shown.Body)
+	}
+	s.Fatal("no mail was captured")
+	return ""
+}
+
+func (s *stage) post(purpose, token, password string) Answer {
+	s.Helper()
+	answer, err := s.flows.Redeem(s.Context(), purpose, Input{Body: fmt.Appendf(nil, "token=%s&new_password=%s&confirm_password=%s", token, password, password)}, asker)
+	if err != nil || answer.Page == nil {
+		s.Fatal(answer, err)
+	}
+	return answer
+}
+
+func (s *stage) look(purpose, token string) core.Page {
+	s.Helper()
+	answer, err := s.flows.ShowLanding(s.Context(), purpose, token, asker)
+	if err != nil || answer.Page == nil {
+		s.Fatal(answer, err)
+	}
+	return *answer.Page
+}
