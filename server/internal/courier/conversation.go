@@ -74,6 +74,10 @@ func (t *conversation) greet(ctx context.Context) *core.Outcome {
 func (t *conversation) hello(ctx context.Context) *core.Outcome {
 	t.line.begin(t.courier.Deadlines.Command)
 	if err := t.client.Hello(t.courier.helloName(ctx, t.line.LocalAddr())); err != nil {
+		// The library has tried HELO after EHLO failed; what EHLO met is the cause.
+		if both, ok := err.(interface{ Unwrap() []error }); ok && len(both.Unwrap()) > 0 {
+			err = both.Unwrap()[0]
+		}
 		return t.failure(ctx, StepEHLO, err)
 	}
 	return nil
@@ -256,15 +260,19 @@ func (t *conversation) end(outcome *core.Outcome) {
 func (t *conversation) failure(ctx context.Context, step string, err error) *core.Outcome {
 	var reply *textproto.Error
 	if errors.As(err, &reply) {
-		if reply.Code < 200 || reply.Code > 599 {
-			return failed(step, FailureProtocol, fmt.Sprintf("the server's reply has the code %d", reply.Code))
-		}
 		return replied(step, reply.Code, reply.Msg)
+	}
+	// The library takes a line that was cut off for a bad one.
+	if on := t.line; on.failed != nil && on.cut && errors.As(err, new(textproto.ProtocolError)) {
+		err = on.failed
 	}
 	return failed(step, kindOf(ctx, err, step), describe(ctx, err, t.line))
 }
 
 func replied(step string, code int, text string) *core.Outcome {
+	if code < 200 || code > 599 {
+		return failed(step, FailureProtocol, fmt.Sprintf("the server's reply has the code %d", code))
+	}
 	return &core.Outcome{Step: step, Reply: &core.Reply{Code: code, Text: text}}
 }
 

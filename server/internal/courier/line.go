@@ -32,6 +32,8 @@ type line struct {
 	remote      string
 	over        context.Context // of all of the conversation
 	read        int
+	failed      error  // of the last Read
+	cut         bool   // the last octet read ended no line
 	onHandshake func() // called when a TLS handshake begins on this connection
 }
 
@@ -59,7 +61,10 @@ func (l *line) Read(into []byte) (int, error) {
 		return 0, errReplyTooLong
 	}
 	n, err := l.Conn.Read(into)
-	l.read += n
+	l.read, l.failed = l.read+n, err
+	if n > 0 {
+		l.cut = into[n-1] != '\n'
+	}
 	return n, err
 }
 
