@@ -34,23 +34,6 @@ compiler() {
   export CRATE_CC_NO_DEFAULTS=1
 }
 
-# The tool must be of the library's very version; both stand in Cargo.lock.
-bindgen() {
-  local version
-  version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
-  if [ "$(.build/tools/bin/wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $version" ]; then
-    echo "building wasm-bindgen $version, once"
-    CARGO_TARGET_DIR=$root/.build/tools/target cargo install --quiet --locked --root .build/tools \
-      --version "$version" wasm-bindgen-cli
-    rm -rf .build/tools/target
-  fi
-}
-
-# Written only where it changed, so that nobody builds again for nothing.
-put() {
-  cmp -s "$1" "$2" || cp "$1" "$2"
-}
-
 compiler
 if [ "${1:-}" = lint ]; then
   cargo clippy --quiet --locked -p postroom-wasm-host --target wasm32-wasip1 -- -D warnings
@@ -62,14 +45,13 @@ cargo build --quiet --locked --release -p postroom-wasm-host --target wasm32-was
 build/check-exports.py target/wasm32-wasip1/release/postroom_wasm_host.wasm wasm/exports.txt .build/core.wasm
 
 cargo build --quiet --locked --release -p postroom-wasm-web --target wasm32-unknown-unknown
-bindgen
-for target in web nodejs; do
-  made=.build/web/$target.new
-  rm -rf "$made"
-  .build/tools/bin/wasm-bindgen --target $target --out-name core --out-dir "$made" \
-    target/wasm32-unknown-unknown/release/postroom_wasm_web.wasm
-  mkdir -p .build/web/$target
-  for file in "$made"/*; do put "$file" ".build/web/$target/${file##*/}"; done
-  rm -rf "$made"
-done
+web=target/wasm32-unknown-unknown/release/postroom_wasm_web.wasm
+if [ ! -e .build/web/nodejs/core.js ] || [ "$web" -nt .build/web/nodejs/core.js ] || [ wasm/bindgen/Cargo.lock -nt .build/web/nodejs/core.js ] || [ wasm/bindgen/src/main.rs -nt .build/web/nodejs/core.js ]; then
+  echo "writing the browser's module (its tool is built first, once)"
+  cargo run --quiet --locked --release --manifest-path wasm/bindgen/Cargo.toml --target-dir .build/tools/bindgen -- "$web" .build/web
+  # Node takes the nearest package.json's word for what a .js file is.
+  echo '{"type": "commonjs"}' > .build/web/nodejs/package.json
+  echo '{"type": "module"}' > .build/web/web/package.json
+  touch .build/web/nodejs/core.js
+fi
 printf 'core.wasm %s octets, web %s octets\n' "$(stat -c %s .build/core.wasm)" "$(stat -c %s .build/web/web/core_bg.wasm)"

@@ -66,7 +66,6 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "self_test" => call.run(|args| self_test::answer(&args)),
         "read_request" => call.run(|args| Ok(request::answer(&args))),
         "client_key" => call.run(|args: ClientKeyArgs| Ok(ClientKeyAnswer { client_key: client::key(&args.client_address) })),
-        "client_key" => call.run(|args| Ok(client::answer(&args))),
         "limit" => call.run(|args: LimitArgs| limit::decide(&args.rules, call.now)),
         "prepare" => call.run_with(account_mail::ENTROPY, |args, entropy| account_mail::answer(&args, call.now, entropy)),
         "compose_test" => {
@@ -136,10 +135,11 @@ fn read_args<A: DeserializeOwned>(args: &str) -> Result<A, Error> {
 /// serde's message may hold the value it stumbled over, which may be a secret. Only what it says of the
 /// *shape* is told: the names of members and what was expected.
 fn argument_error(path: &str, message: &str) -> Error {
+    let path = path_of_members(path);
     let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
     let named = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(member_name);
-    let inside = |name: &str| match path {
-        "." | "?" => name.to_owned(),
+    let inside = |name: &str| match path.as_str() {
+        "" => name.to_owned(),
         path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         path => format!("{path}.{name}"),
     };
@@ -153,14 +153,21 @@ fn argument_error(path: &str, message: &str) -> Error {
         return Error::argument(inside(&name), "given twice");
     }
     let expected = message.rsplit_once("expected ").map_or("the documented shape", |(_, expected)| expected);
-    let field = if path == "." { "" } else { path };
-    Error::argument(field, format!("expected {expected}"))
+    Error::argument(path, format!("expected {expected}"))
 }
+
+/// The part of a path that is made of names like ours: what else a request has for names is not repeated.
+fn path_of_members(path: &str) -> String {
+    let plain = |part: &&str| !part.is_empty() && member_name(&part.replace(['[', ']'], "_")) != STRANGE_NAME;
+    path.split('.').take_while(plain).collect::<Vec<_>>().join(".")
+}
+
+const STRANGE_NAME: &str = "(a name that is none of ours)";
 
 /// A member's name as the request spelled it, told only if it looks like one.
 fn member_name(name: &str) -> String {
     let looks_like_one = name.len() <= 40 && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
-    if looks_like_one { name.to_owned() } else { "(a name that is none of ours)".to_owned() }
+    if looks_like_one { name.to_owned() } else { STRANGE_NAME.to_owned() }
 }
 
 #[derive(Deserialize)]

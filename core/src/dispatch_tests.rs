@@ -96,8 +96,8 @@ fn the_self_test_holds() {
     assert_eq!(reply, expected);
 }
 
-const OPS: [&str; 18] = [
-    "self_test", "read_request", "limit", "prepare", "compose_test", "read_test", "mattermost_connection", "test_reply",
+const OPS: [&str; 19] = [
+    "self_test", "read_request", "client_key", "limit", "prepare", "compose_test", "read_test", "mattermost_connection", "test_reply",
     "judge", "key", "open", "digest_token", "show_landing", "read_form", "redeem", "redeem_outcome", "page", "app_error",
 ];
 
