@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +36,13 @@ func ParseMessage(raw []byte) (*Message, error) {
 		return nil, err
 	}
 	return message, message.part(read.Header.Get("Content-Type"), read.Header.Get("Content-Transfer-Encoding"), read.Body)
+}
+
+// Ours tells a mail of Postroom's from one that Mattermost sent by itself.
+func (m *Message) Ours() bool { return m.Header.Get("X-Auto-Response-Suppress") != "" }
+
+func onlyOurs(mails []*Message, err error) ([]*Message, error) {
+	return slices.DeleteFunc(mails, func(m *Message) bool { return !m.Ours() }), err
 }
 
 func (m *Message) part(contentType, encoding string, body io.Reader) error {

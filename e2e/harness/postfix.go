@@ -71,9 +71,12 @@ func (s *Stage) StartPostfixSink(options ...string) (*PostfixSink, error) {
 	})
 }
 
-// To gives the mails for an address. A file begins with lines of smtp-sink's own (X-Client-Addr, X-Mail-Args,
+// To gives Postroom's mails for an address.
+func (p *PostfixSink) To(address string) ([]*Message, error) { return onlyOurs(p.All(address)) }
+
+// All gives every mail for an address. A file begins with lines of smtp-sink's own (X-Client-Addr, X-Mail-Args,
 // X-Rcpt-Args, Received), and has bare line feeds.
-func (p *PostfixSink) To(address string) ([]*Message, error) {
+func (p *PostfixSink) All(address string) ([]*Message, error) {
 	files, err := filepath.Glob(filepath.Join(p.dir, "mail.*"))
 	if err != nil {
 		return nil, err

@@ -107,8 +107,11 @@ func (s *Sink) Conversation() []string {
 	return append([]string(nil), s.talk...)
 }
 
-// To gives the mails for an address, parsed.
-func (s *Sink) To(address string) ([]*Message, error) {
+// To gives Postroom's mails for an address, parsed.
+func (s *Sink) To(address string) ([]*Message, error) { return onlyOurs(s.All(address)) }
+
+// All gives every mail for an address, also those that Mattermost sends by itself: welcome, password changed.
+func (s *Sink) All(address string) ([]*Message, error) {
 	var out []*Message
 	for _, mail := range s.Mails() {
 		for _, to := range mail.To {

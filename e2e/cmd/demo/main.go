@@ -55,6 +55,9 @@ func play(stage *harness.Stage) error {
 	if err != nil {
 		return err
 	}
+	if err := admin.Patch(map[string]any{"TeamSettings": map[string]any{"SiteName": "Acme Chat"}}); err != nil {
+		return err
+	}
 	anna, err := admin.CreateUser("anna", "en")
 	if err != nil {
 		return err

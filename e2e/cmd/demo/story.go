@@ -46,7 +46,7 @@ func (s *story) forgottenPassword() error {
 		return err
 	}
 	for _, line := range s.sink.Conversation() {
-		fmt.Println("  " + line)
+		fmt.Println("  " + strings.ReplaceAll(line, "\n", "\n  S: "))
 	}
 	printMail(mail.Raw)
 	if strangers, err := s.sink.To("nobody@example.com"); err != nil || len(strangers) != 0 {
@@ -130,7 +130,11 @@ func (s *story) verification() error {
 	var account struct {
 		Verified bool `json:"email_verified"`
 	}
-	if err := s.admin.Must("GET", "/api/v4/users/"+ben.ID, nil, &account); err != nil {
+	self, err := s.node.Client.Login(ben.Username, ben.Password)
+	if err != nil {
+		return err
+	}
+	if err := self.Must("GET", "/api/v4/users/me", nil, &account); err != nil {
 		return err
 	}
 	if !account.Verified {
