@@ -9,6 +9,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
+use super::transfer::encode;
 use crate::Error;
 
 /// What a message is made of. All of it has been checked for line breaks, but for the two bodies.
@@ -44,8 +45,8 @@ pub(super) fn message(parts: &Parts<'_>) -> Result<Vec<u8>, Error> {
     let kind = ContentType::parse(&kind).map_err(|_| Error::internal("a MIME boundary that is none"))?;
     let body = MultiPart::builder()
         .header(kind)
-        .singlepart(SinglePart::plain(with_crlf(parts.text)))
-        .singlepart(SinglePart::html(with_crlf(parts.html)));
+        .singlepart(SinglePart::plain(encode(parts.text)))
+        .singlepart(SinglePart::html(encode(parts.html)));
     let message = message
         .raw_header(ready("Content-Language", parts.language))
         .raw_header(ready("Auto-Submitted", "auto-generated"))
@@ -53,11 +54,6 @@ pub(super) fn message(parts: &Parts<'_>) -> Result<Vec<u8>, Error> {
         .multipart(body)
         .map_err(fault)?;
     Ok(message.formatted())
-}
-
-/// Templates have LF. lettre would insert each CR on its own, in quadratic time.
-fn with_crlf(text: &str) -> String {
-    text.replace('\n', "\r\n")
 }
 
 /// A value that needs no encoding: made by us, ASCII, short.

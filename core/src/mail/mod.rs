@@ -17,6 +17,7 @@ mod moment;
 pub(crate) mod palette;
 pub(crate) mod template;
 pub(crate) mod text;
+mod transfer;
 
 pub use address::mask;
 pub use base::Base;

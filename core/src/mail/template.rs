@@ -4,7 +4,7 @@
 //! is escaped unless it was escaped before.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
@@ -53,7 +53,9 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, Error>> = LazyLock::ne
     env.set_formatter(|out, state, value| {
         if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() {
             match value.as_str() {
-                Some(text) => out.write_str(&escape(text)).map_err(minijinja::Error::from),
+                Some(text) => {
+                    escape_to(text, &mut |part| out.write_str(part)).map_err(minijinja::Error::from)
+                }
                 None => minijinja::escape_formatter(out, state, value),
             }
         } else {
@@ -95,19 +97,21 @@ fn fault(name: &str, error: &minijinja::Error) -> Error {
 }
 
 /// For text and quoted attributes. Slashes stay, so a link is to be found as it is.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 8);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
+fn escape_to(mut text: &str, out: &mut impl FnMut(&str) -> fmt::Result) -> fmt::Result {
+    while let Some(at) = text.bytes().position(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'')) {
+        let (before, rest) = text.split_at(at);
+        let (special, rest) = rest.split_at(1);
+        out(before)?;
+        out(match special {
+            "&" => "&amp;",
+            "<" => "&lt;",
+            ">" => "&gt;",
+            "\"" => "&quot;",
+            _ => "&#39;",
+        })?;
+        text = rest;
     }
-    out
+    out(text)
 }
 
 /// `t(id)` in a template: a sentence, with the facts of this mail or page in it. In HTML it comes escaped, with
@@ -151,7 +155,8 @@ fn mark_up(said: &str) -> String {
         if at > 0 {
             out.push_str(if at % 2 == 1 { "<bdi>" } else { "</bdi>" });
         }
-        let _ = write!(out, "{}", escape(part));
+        // Writing to a String cannot fail.
+        let _ = escape_to(part, &mut |piece| out.write_str(piece));
     }
     out
 }
