@@ -32,6 +32,11 @@ func (e *Engine) compile(ctx context.Context, o Options) error {
 	if len(o.Wasm) == 0 {
 		return refused(nil, "it is empty")
 	}
+	metered, err := meter(o.Wasm)
+	if err != nil {
+		return refused(err, "it cannot be read")
+	}
+	o.Wasm = metered
 	if o.CacheDir != "" {
 		dir, err := openCache(o.CacheDir, o.Wasm)
 		if err == nil {
@@ -54,8 +59,7 @@ func (e *Engine) compile(ctx context.Context, o Options) error {
 }
 
 func (e *Engine) compileWith(ctx context.Context, o Options) error {
-	// WithCloseOnContextDone puts a check into every loop, which is what makes the deadline hold.
-	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(o.MemoryPages).WithCloseOnContextDone(true)
+	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(o.MemoryPages)
 	if e.cache != nil {
 		config = config.WithCompilationCache(e.cache)
 	}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/tetratelabs/wazero/sys"
 )
 
 // entropyOf is how many random bytes an operation needs, as wasm/README.md says; the others need none.
@@ -27,7 +25,7 @@ type request struct {
 //
 // Errors: *CoreError (errors.As) for the core's own "err"; ErrTrapped, ErrDeadline, ErrEntropy, ErrClosed (errors.Is);
 // ctx's error if it ends while the call waits for an instance. None carries the request or the reply. A call that
-// has begun is not cut short by ctx: it lasts about a millisecond, and stopping it would cost its instance.
+// has begun is not cut short by ctx: it lasts under a millisecond.
 func (e *Engine) Call(ctx context.Context, op string, now time.Time, args, out any) error {
 	entropy := make([]byte, entropyOf[op])
 	if _, err := io.ReadFull(e.entropy, entropy); err != nil {
@@ -85,10 +83,9 @@ func (e *Engine) exchange(ctx context.Context, op string, in []byte, use func(re
 	}
 	defer e.pool.release()
 
-	// The deadline covers the start of a fresh instance too.
-	running, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.deadline)
-	defer cancel()
 	e.calls.Add(1)
+	// A call that has begun goes on when its caller leaves.
+	running := context.WithoutCancel(ctx)
 	inst, err := e.pool.take(running)
 	if err != nil {
 		return e.failed(op, err)
@@ -117,8 +114,7 @@ func (e *Engine) exchange(ctx context.Context, op string, in []byte, use func(re
 // failed counts and logs what went wrong inside the module and gives it its type. wazero's errors hold a stack of
 // function names, no values.
 func (e *Engine) failed(op string, err error) error {
-	var exit *sys.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeDeadlineExceeded {
+	if errors.Is(err, errFuel) {
 		e.late.Add(1)
 		e.log.Error("core stopped at its deadline", "op", op, "deadline", e.deadline)
 		return fmt.Errorf("%s: %w of %v", op, ErrDeadline, e.deadline)

@@ -26,7 +26,8 @@ type Options struct {
 	MaxInstances int
 	// MemoryPages caps one instance's memory, in pages of 64 KiB. Default 1024, which is 64 MiB.
 	MemoryPages uint32
-	// Deadline bounds one call. Default 5 s: a call takes about a millisecond, but the machine may be busy.
+	// Deadline bounds one call, counted in rounds of loops (see meter.go), which take some nanoseconds each: a loop
+	// that never ends is stopped before it, a fast one long before. Default 5 s; a usual call takes under a millisecond.
 	Deadline time.Duration
 	// Entropy is the operating system's generator, crypto/rand.Reader by default.
 	Entropy io.Reader
@@ -96,7 +97,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	compiled := time.Now()
-	e.pool = newPool(e.runtime, e.compiled, o.MaxInstances, o.Deadline)
+	e.pool = newPool(e.runtime, e.compiled, o.MaxInstances, fuel(o.Deadline))
 	if err := e.runSelfTest(ctx); err != nil {
 		e.discard(ctx)
 		return nil, err

@@ -40,8 +40,9 @@ func TestABadModuleIsRefusedWithClearWords(t *testing.T) {
 		want string
 	}{
 		{"empty", nil, "it is empty"},
-		{"not wasm", []byte("#!/bin/sh\n"), "it cannot be compiled"},
-		{"cut short", double().bytes()[:120], "it cannot be compiled"},
+		{"not wasm", []byte("#!/bin/sh\n"), "it cannot be read: not a WebAssembly module"},
+		{"cut short", double().bytes()[:120], "it cannot be read: the module ends early"},
+		{"wrong inside", double().with(exportCall, func(f *asmFunc) { f.body = cat(opI32Const, 0) }).bytes(), "it cannot be compiled"},
 		{"export missing", double().with(exportFree, nil).bytes(), "it does not export core_free (i32, i32)"},
 		{"version missing", double().with(exportABI, nil).bytes(), "it does not export core_abi_v1 ()"},
 		{"another version", double().with(exportABI, func(f *asmFunc) { f.name = "core_abi_v2" }).bytes(), "it speaks core_abi_v2, this host core_abi_v1"},
@@ -189,19 +190,18 @@ func TestManyCallersShareFewInstances(t *testing.T) {
 }
 
 func TestAWaitingCallerCanGiveUp(t *testing.T) {
-	e := open(t, Options{MaxInstances: 1, Deadline: time.Second})
-	busy := make(chan error)
-	go func() { busy <- e.Call(context.Background(), "loop", now, nil, nil) }()
-	for e.Stats().Calls < 2 {
-		time.Sleep(time.Millisecond)
+	e := open(t, Options{MaxInstances: 1})
+	if err := e.pool.acquire(t.Context()); err != nil { // as a long call does
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := e.Call(ctx, "good", now, nil, nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrDeadline) {
 		t.Errorf("the waiting caller got %v", err)
 	}
-	if err := <-busy; !errors.Is(err, ErrDeadline) {
-		t.Errorf("the busy one got %v", err)
+	e.pool.release()
+	if err := e.Call(t.Context(), "good", now, nil, nil); err != nil {
+		t.Errorf("the next caller got %v", err)
 	}
 }
 
@@ -229,14 +229,12 @@ func TestAnInstanceThatGrewIsLetGo(t *testing.T) {
 }
 
 func TestCloseWaitsForCallsAndRefusesNewOnes(t *testing.T) {
-	e, err := New(t.Context(), Options{Wasm: double().bytes(), MaxInstances: 2, Deadline: 500 * time.Millisecond})
+	e, err := New(t.Context(), Options{Wasm: double().bytes(), MaxInstances: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	busy := make(chan error)
-	go func() { busy <- e.Call(context.Background(), "loop", now, nil, nil) }()
-	for e.Stats().Calls < 2 {
-		time.Sleep(time.Millisecond)
+	if err := e.pool.acquire(t.Context()); err != nil { // as a call under way does
+		t.Fatal(err)
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
@@ -246,8 +244,9 @@ func TestCloseWaitsForCallsAndRefusesNewOnes(t *testing.T) {
 	if err := e.Call(t.Context(), "good", now, nil, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("Call after Close = %v", err)
 	}
-	if err := <-busy; !errors.Is(err, ErrDeadline) {
-		t.Errorf("the call under way = %v", err)
+	e.pool.release()
+	if err := e.Close(t.Context()); err != nil {
+		t.Errorf("Close once the call has ended = %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -16,7 +15,7 @@ import (
 type pool struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
-	deadline time.Duration
+	fuel     int32 // for each call
 	slots    chan struct{}
 	closing  chan struct{}
 	once     sync.Once
@@ -26,8 +25,8 @@ type pool struct {
 	live int
 }
 
-func newPool(r wazero.Runtime, m wazero.CompiledModule, size int, deadline time.Duration) *pool {
-	return &pool{runtime: r, compiled: m, deadline: deadline, slots: make(chan struct{}, size), closing: make(chan struct{})}
+func newPool(r wazero.Runtime, m wazero.CompiledModule, size int, fuel int32) *pool {
+	return &pool{runtime: r, compiled: m, fuel: fuel, slots: make(chan struct{}, size), closing: make(chan struct{})}
 }
 
 // acquire waits for a slot until ctx ends or the pool closes.
@@ -56,10 +55,13 @@ func (p *pool) release() { <-p.slots }
 // drain refuses new callers and waits until those under way are out, by taking every slot for good.
 func (p *pool) drain(ctx context.Context) error {
 	p.once.Do(func() { close(p.closing) })
-	for range cap(p.slots) {
+	for taken := range cap(p.slots) {
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
+			for range taken {
+				p.release() // for the next attempt
+			}
 			return ctx.Err()
 		}
 	}
@@ -78,6 +80,7 @@ func (p *pool) take(ctx context.Context) (*instance, error) {
 		inst := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
+		inst.fuel.Set(api.EncodeI32(p.fuel))
 		return inst, nil
 	}
 	p.live++
@@ -115,6 +118,7 @@ type instance struct {
 	module                  api.Module
 	memory                  api.Memory
 	allocFn, freeFn, callFn api.Function
+	fuel                    api.MutableGlobal
 	retain                  uint32 // octets of memory above which it is not kept
 }
 
@@ -122,25 +126,43 @@ type instance struct {
 const minRetain = 8 << 20
 
 func (p *pool) start(ctx context.Context) (*instance, error) {
-	// No name, so that many can live side by side; no arguments, environment, files or output.
-	config := wazero.NewModuleConfig().WithName("").WithStartFunctions(exportInit)
-	m, err := p.runtime.InstantiateModule(ctx, p.compiled, config)
+	// No name, so that many can live side by side; no arguments, environment, files or output. It is started by
+	// hand, as it has no fuel yet.
+	m, err := p.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, fmt.Errorf("start an instance: %w", err)
 	}
 	inst := &instance{
 		module: m, memory: m.ExportedMemory(exportMemory),
 		allocFn: m.ExportedFunction(exportAlloc), freeFn: m.ExportedFunction(exportFree), callFn: m.ExportedFunction(exportCall),
+		fuel: m.ExportedGlobal(exportFuel).(api.MutableGlobal),
 	}
 	inst.retain = max(minRetain, 4*inst.memory.Size())
+	inst.fuel.Set(api.EncodeI32(p.fuel))
+	if _, err := inst.run(ctx, m.ExportedFunction(exportInit)); err != nil {
+		_ = m.Close(context.Background())
+		return nil, fmt.Errorf("start an instance: %w", err)
+	}
 	return inst, nil
+}
+
+// errFuel: the call used up its fuel, and was stopped.
+var errFuel = errors.New("out of fuel")
+
+// run calls one export, and tells a call that ran out of fuel from one that trapped otherwise.
+func (i *instance) run(ctx context.Context, f api.Function, params ...uint64) ([]uint64, error) {
+	out, err := f.Call(ctx, params...)
+	if err != nil && api.DecodeI32(i.fuel.Get()) < 0 {
+		return nil, errFuel
+	}
+	return out, err
 }
 
 // call hands a request over and returns the reply as a view of the instance's memory, good until free.
 func (i *instance) call(ctx context.Context, in []byte) (ptr uint32, reply []byte, err error) {
 	var at uint64 // no buffer for an empty request
 	if len(in) > 0 {
-		r, err := i.allocFn.Call(ctx, uint64(len(in)))
+		r, err := i.run(ctx, i.allocFn, uint64(len(in)))
 		if err != nil {
 			return 0, nil, err
 		}
@@ -148,7 +170,7 @@ func (i *instance) call(ctx context.Context, in []byte) (ptr uint32, reply []byt
 			return 0, nil, errors.New("core_alloc gave a buffer outside its memory")
 		}
 	}
-	r, err := i.callFn.Call(ctx, at, uint64(len(in)))
+	r, err := i.run(ctx, i.callFn, at, uint64(len(in)))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -161,6 +183,6 @@ func (i *instance) call(ctx context.Context, in []byte) (ptr uint32, reply []byt
 }
 
 func (i *instance) free(ctx context.Context, ptr uint32, length int) error {
-	_, err := i.freeFn.Call(ctx, uint64(ptr), uint64(length))
+	_, err := i.run(ctx, i.freeFn, uint64(ptr), uint64(length))
 	return err
 }
