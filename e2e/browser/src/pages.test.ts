@@ -127,6 +127,7 @@ test('with a keyboard only', async () => {
         await page.keyboard.press('Tab');
         await page.keyboard.type('something-else-1');
         await page.keyboard.press('Enter');
+        await page.locator('[role=alert]').waitFor();
         assert.equal(await page.evaluate(() => document.activeElement?.id), 'new_password', 'after a refusal the focus is where it is needed');
         await page.keyboard.type(newPassword);
         await page.keyboard.press('Tab');
