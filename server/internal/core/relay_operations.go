@@ -1,0 +1,102 @@
+package core
+
+// The relay's operations.
+const (
+	OpReadMail = "read_mail"
+	OpTakeMail = "take_mail"
+)
+
+// ReadMailArgs is a mail that Mattermost handed to the relay. Message is RFC 5322 with CRLF line ends; secret, as it
+// may hold a live link.
+type ReadMailArgs struct {
+	Message    Bytes    `json:"message"`
+	EnvelopeTo []string `json:"envelope_to"`
+	Site       Site     `json:"site"`
+}
+
+// ReadMailResult says what has to be looked up. Recipient is nil when there are several; nothing of it is believed yet.
+type ReadMailResult struct {
+	Readable    bool         `json:"readable"`
+	Recipient   *string      `json:"recipient"`
+	AccountLink *AccountLink `json:"account_link"`
+	Subject     string       `json:"subject"`
+}
+
+// AccountLink is a link of Mattermost's own form; Path is "reset" or "verify". Token is secret.
+type AccountLink struct {
+	Path     string  `json:"path"`
+	Token    string  `json:"token"`
+	Email    *string `json:"email"`
+	Redirect *string `json:"redirect"`
+}
+
+// TakeMailArgs is the mail again, with what was looked up. Message and Key are secret.
+type TakeMailArgs struct {
+	Message      Bytes     `json:"message"`
+	EnvelopeFrom string    `json:"envelope_from"`
+	EnvelopeTo   []string  `json:"envelope_to"`
+	Site         Site      `json:"site"`
+	Key          string    `json:"key"`
+	Facts        MailFacts `json:"facts"`
+}
+
+// MailFacts is what was looked up: Account by ReadMailResult.Recipient, TokenRow by its AccountLink.Token, Owner by
+// the row's UserID, and Subjects from the server's own translations for the account's locale, by kind.
+type MailFacts struct {
+	Account  *Account          `json:"account"`
+	TokenRow *MattermostToken  `json:"token_row"`
+	Owner    *Account          `json:"owner"`
+	Subjects map[string]string `json:"subjects"`
+}
+
+// MattermostToken is a row of Mattermost's own tokens table, less the token. Type is "password_recovery" or
+// "verify_email"; UserID and Email are from its extra, CreatedAt in milliseconds since the epoch.
+type MattermostToken struct {
+	Type      string `json:"type"`
+	UserID    string `json:"user_id"`
+	Email     string `json:"email"`
+	CreatedAt int64  `json:"created_at"`
+}
+
+// TakeMailResult is what the mail is and what is sent in its place. With TakeToken the row is to be taken out of
+// Mattermost's table in the transaction that writes Token and the mail; without it Token is nil.
+type TakeMailResult struct {
+	Kind       string            `json:"kind"`
+	Class      string            `json:"class"`
+	TakeToken  bool              `json:"take_token"`
+	Token      *TakenToken       `json:"token"`
+	Mail       TakenMail         `json:"mail"`
+	Recipients []SealedRecipient `json:"recipients"`
+	Notes      []string          `json:"notes"`
+}
+
+// TakenToken is what is stored of the token that replaces Mattermost's. Replaces is the account's present address
+// where the mail verifies a pending new one, else nil.
+type TakenToken struct {
+	Digest        Bytes   `json:"digest"`
+	Purpose       string  `json:"purpose"`
+	AccountID     string  `json:"account_id"`
+	Address       string  `json:"address"`
+	Replaces      *string `json:"replaces"`
+	PasswordStamp int64   `json:"password_stamp"`
+	Redirect      *string `json:"redirect"`
+	ExpiresAt     int64   `json:"expires_at"`
+}
+
+// TakenMail is what the rows of one mail share. Size is the message's octets before sealing; ID is the first
+// recipient's.
+type TakenMail struct {
+	ID        string `json:"id"`
+	MessageID string `json:"message_id"`
+	Locale    string `json:"locale"`
+	Size      int    `json:"size"`
+	KeyID     string `json:"key_id"`
+	ExpiresAt int64  `json:"expires_at"`
+}
+
+// SealedRecipient is one row of the outbox: Sealed opens with this ID.
+type SealedRecipient struct {
+	ID       string `json:"id"`
+	MaskedTo string `json:"masked_to"`
+	Sealed   Bytes  `json:"sealed"`
+}
