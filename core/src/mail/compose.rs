@@ -173,7 +173,7 @@ fn facts(letter: &Letter<'_>, language: &Language, base: &Base, now_ms: i64) -> 
     Ok(Facts::default()
         .text("username", &username, language)
         .text("until", &language.moment(until)?, language)
-        .key("unit", unit)
+        .word("unit", unit.to_owned())
         .number("count", count))
 }
 
@@ -182,7 +182,9 @@ fn names(seed: &[u8; 32]) -> (String, String) {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(b"postroom: the names in a mail\0");
     context.update(seed);
-    let hex: String = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let hash = context.finish();
+    let digits = hash.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
+    let hex: String = digits.filter_map(|d| char::from_digit(u32::from(d), 16)).collect();
     let (id, boundary) = hex.split_at(32);
     (id.to_owned(), format!("=_{boundary}"))
 }

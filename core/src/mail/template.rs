@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Value};
@@ -119,12 +119,13 @@ fn escape_to(mut text: &str, out: &mut impl FnMut(&str) -> fmt::Result) -> fmt::
 #[derive(Debug)]
 pub(crate) struct Sentences {
     language: &'static str,
-    facts: Facts,
+    /// Behind a lock only because a `Value` must be `Sync`; nobody contends for it.
+    facts: Mutex<Facts>,
 }
 
 impl Sentences {
     pub(crate) fn value(language: &Language, facts: Facts) -> Value {
-        Value::from_object(Self { language: language.tag, facts })
+        Value::from_object(Self { language: language.tag, facts: Mutex::new(facts) })
     }
 }
 
@@ -137,8 +138,9 @@ impl Object for Sentences {
         let (id, options): (&str, minijinja::value::Kwargs) = minijinja::value::from_args(args)?;
         let plain = options.get::<Option<bool>>("plain")?.unwrap_or(false);
         options.assert_all_used()?;
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         let said = super::text::language(self.language)
-            .and_then(|language| language.say(id, &self.facts))
+            .and_then(|language| language.say(id, &facts))
             .map_err(|e| minijinja::Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
         if !matches!(state.auto_escape(), AutoEscape::Html) || plain {
             return Ok(Value::from(said));

@@ -94,43 +94,26 @@ pub(crate) fn language(tag: &str) -> Result<&'static Language, Error> {
 }
 
 /// What may stand in a sentence, by argument name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Facts(Vec<(&'static str, Fact)>);
-
-#[derive(Debug, Clone)]
-enum Fact {
-    Text(String),
-    Number(i64),
-}
+#[derive(Debug, Default)]
+pub(crate) struct Facts(FluentArgs<'static>);
 
 impl Facts {
     /// Adds words: names, addresses, times. They are cleaned, and isolated where they must be.
     pub(crate) fn text(mut self, name: &'static str, value: &str, language: &Language) -> Self {
-        self.0.push((name, Fact::Text(language.isolate(value))));
+        self.0.set(name, language.isolate(value));
         self
     }
 
-    /// Adds a word that a sentence selects by and never shows.
-    pub(crate) fn key(mut self, name: &'static str, value: &str) -> Self {
-        self.0.push((name, Fact::Text(value.to_owned())));
+    /// Adds a word that a sentence selects by and never shows, or that needs no isolation.
+    pub(crate) fn word(mut self, name: &'static str, value: String) -> Self {
+        self.0.set(name, value);
         self
     }
 
     /// Adds a number, which a sentence may select its plural by.
     pub(crate) fn number(mut self, name: &'static str, value: i64) -> Self {
-        self.0.push((name, Fact::Number(value)));
+        self.0.set(name, value);
         self
-    }
-
-    fn args(&self) -> FluentArgs<'_> {
-        let mut args = FluentArgs::with_capacity(self.0.len());
-        for (name, fact) in &self.0 {
-            match fact {
-                Fact::Text(text) => args.set(*name, text.as_str()),
-                Fact::Number(number) => args.set(*name, *number),
-            }
-        }
-        args
     }
 }
 
@@ -145,7 +128,7 @@ impl Language {
         let message = bundle.get_message(id).ok_or_else(|| fault("no such message".to_owned()))?;
         let pattern = message.value().ok_or_else(|| fault("a message without a value".to_owned()))?;
         let mut errors: Vec<FluentError> = Vec::new();
-        let said = bundle.format_pattern(pattern, Some(&facts.args()), &mut errors).into_owned();
+        let said = bundle.format_pattern(pattern, Some(&facts.0), &mut errors).into_owned();
         // A resolver's error quotes the pattern's own source, never a value.
         errors.first().map_or(Ok(said), |e| Err(fault(e.to_string())))
     }
@@ -153,13 +136,11 @@ impl Language {
     /// A moment in words, in this language's calendar, UTC.
     pub(crate) fn moment(&self, moment: Moment) -> Result<String, Error> {
         let date = moment.date(self.calendar);
-        let clock = self.digits.write(&moment.clock());
-        let facts = Facts(vec![
-            ("year", Fact::Number(date.year)),
-            ("month", Fact::Number(date.month)),
-            ("day", Fact::Number(date.day)),
-            ("clock", Fact::Text(clock)),
-        ]);
+        let facts = Facts::default()
+            .number("year", date.year)
+            .number("month", date.month)
+            .number("day", date.day)
+            .word("clock", self.digits.write(&moment.clock()));
         self.say("moment", &facts)
     }
 

@@ -39,20 +39,14 @@ fn every_message_can_be_said_whatever_the_numbers() {
         for (id, names) in messages(language) {
             for number in [0, 1, 2, 3, 5, 11, 12, 24, 60, 1440] {
                 for unit in ["minutes", "hours"] {
-                    let facts = Facts(
-                        names
-                            .iter()
-                            .map(|name| {
-                                let name: &'static str = Box::leak(name.clone().into_boxed_str());
-                                let fact = match name {
-                                    "count" | "year" | "month" | "day" => Fact::Number(number),
-                                    "unit" => Fact::Text(unit.to_owned()),
-                                    _ => Fact::Text(format!("<{name}>")),
-                                };
-                                (name, fact)
-                            })
-                            .collect(),
-                    );
+                    let facts = names.iter().fold(Facts::default(), |facts, name| {
+                        let name: &'static str = Box::leak(name.clone().into_boxed_str());
+                        match name {
+                            "count" | "year" | "month" | "day" => facts.number(name, number),
+                            "unit" => facts.word(name, unit.to_owned()),
+                            _ => facts.word(name, format!("<{name}>")),
+                        }
+                    });
                     let said = language.say(&id, &facts).unwrap();
                     assert!(!said.trim().is_empty() && !said.contains('\n'), "{}/{id}", language.tag);
                     for name in names
@@ -86,11 +80,10 @@ fn no_sentence_was_left_in_english() {
 #[test]
 fn plurals_and_digits() {
     let say = |tag: &str, unit: &str, count: i64| {
-        let facts = Facts(vec![
-            ("unit", Fact::Text(unit.to_owned())),
-            ("count", Fact::Number(count)),
-            ("until", Fact::Text("then".to_owned())),
-        ]);
+        let facts = Facts::default()
+            .word("unit", unit.to_owned())
+            .number("count", count)
+            .word("until", "then".to_owned());
         language(tag).unwrap().say("link-expiry", &facts).unwrap()
     };
     assert_eq!(say("en", "minutes", 60), "You can use this link once within 60 minutes, until then.");

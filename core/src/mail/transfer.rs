@@ -39,34 +39,45 @@ fn quoted_printable(text: &str) -> Vec<u8> {
 fn encode_line(mut rest: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     while let Some(&octet) = rest.first() {
-        let run = if column == 0 && begins_badly(rest) { 0 } else { plain_run(rest) };
-        if run == 0 {
-            if column + 3 > MAX_LINE - 1 {
-                out.extend_from_slice(SOFT_BREAK);
-                column = 0;
-            }
+        let room = MAX_LINE - 1 - column;
+        let run = if column == 0 && begins_badly(rest) { 0 } else { plain_run(rest, room) };
+        if run > 0 {
+            let (now, later) = rest.split_at(run);
+            out.extend_from_slice(now);
+            column += run;
+            rest = later;
+        } else if room < 3 {
+            out.extend_from_slice(SOFT_BREAK);
+            column = 0;
+        } else {
             out.push(b'=');
             out.extend([octet >> 4, octet & 15].iter().filter_map(|digit| HEX.get(usize::from(*digit))));
             column += 3;
             rest = rest.get(1..).unwrap_or_default();
-        } else if column == MAX_LINE - 1 {
-            out.extend_from_slice(SOFT_BREAK);
-            column = 0;
-        } else {
-            let (now, later) = rest.split_at(run.min(MAX_LINE - 1 - column));
-            out.extend_from_slice(now);
-            column += now.len();
-            rest = later;
         }
     }
 }
 
-/// How many octets stand for themselves. White space does not at a line's end, where it might be lost.
-fn plain_run(rest: &[u8]) -> usize {
-    let run = rest.iter().position(|b| !matches!(b, b' '..=b'<' | b'>'..=b'~' | b'\t')).unwrap_or(rest.len());
-    let ends_in_space = run == rest.len() && matches!(rest.last(), Some(b' ' | b'\t'));
+/// How many octets, of `room`, stand for themselves. White space does not at a line's end, where it might be lost.
+fn plain_run(rest: &[u8], room: usize) -> usize {
+    let plain = |b: &u8| PLAIN.get(usize::from(*b)).copied().unwrap_or(false);
+    let run = rest.iter().take(room).take_while(|b| plain(b)).count();
+    let ends_in_space = run > 0 && run == rest.len() && matches!(rest.last(), Some(b' ' | b'\t'));
     if ends_in_space { run - 1 } else { run }
 }
+
+/// RFC 2045 section 6.7 (2) and (3).
+#[allow(clippy::indexing_slicing)] // evaluated at compile time
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = b' ';
+    while octet <= b'~' {
+        plain[octet as usize] = octet != b'=';
+        octet += 1;
+    }
+    plain[b'\t' as usize] = true;
+    plain
+};
 
 /// What some servers alter at the start of a line (RFC 2049 section 3): a dot, and "From ".
 fn begins_badly(rest: &[u8]) -> bool {
