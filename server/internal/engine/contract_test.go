@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -168,12 +170,34 @@ func strict(in []byte, into any) error {
 	return d.Decode(into)
 }
 
-// same compares JSON by value: order of members and spaces are free.
+// same compares JSON by value: order of members and spaces are free. It reports the first member that differs.
 func same(t *testing.T, what string, got, want []byte) {
 	t.Helper()
-	if !reflect.DeepEqual(value(t, got), value(t, want)) {
-		t.Errorf("%s differs:\n got %s\nwant %s", what, short(got), short(want))
+	if at, g, w := differs("", value(t, got), value(t, want)); at != "" {
+		t.Errorf("%s differs at %s:\n got %s\nwant %s", what, at, g, w)
 	}
+}
+
+// differs gives the path of the first difference, and both sides from shortly before where they part.
+func differs(at string, got, want any) (path, g, w string) {
+	if reflect.DeepEqual(got, want) {
+		return "", "", ""
+	}
+	gotObject, _ := got.(map[string]any)
+	if wantObject, both := want.(map[string]any); both && gotObject != nil {
+		for _, name := range slices.Sorted(maps.Keys(wantObject)) {
+			if path, g, w := differs(at+"."+name, gotObject[name], wantObject[name]); path != "" {
+				return path, g, w
+			}
+		}
+	}
+	g, w = fmt.Sprint(got), fmt.Sprint(want)
+	same := 0
+	for same < min(len(g), len(w)) && g[same] == w[same] {
+		same++
+	}
+	from := max(0, same-40)
+	return at + ".", fmt.Sprintf("…%.120q", g[from:]), fmt.Sprintf("…%.120q", w[from:])
 }
 
 func value(t *testing.T, in []byte) (v any) {
@@ -187,8 +211,8 @@ func value(t *testing.T, in []byte) (v any) {
 }
 
 func short(b []byte) string {
-	if len(b) > 2000 {
-		return string(b[:2000]) + "…"
+	if len(b) > 200 {
+		return string(b[:200]) + "…"
 	}
 	return string(b)
 }

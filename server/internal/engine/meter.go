@@ -27,7 +27,7 @@ func meter(wasm []byte) ([]byte, error) {
 	m := &metering{sections: map[byte][]byte{}}
 	r := &reader{b: wasm[8:]}
 	var order []byte
-	for len(r.b) > 0 && r.err == nil {
+	for r.more() {
 		id := r.byte()
 		content := r.take(int(r.u32()))
 		if id == 0 {
@@ -105,11 +105,11 @@ func (m *metering) rewrite() error {
 	own, count := m.vec(sectionGlobal)
 	m.fuel = count // none is imported
 	// (global (mut i32) (i32.const 0)): an instance runs nothing before it is given fuel.
-	m.sections[sectionGlobal] = writeVec(count+1, own.b, []byte{0x7f, 0x01, 0x41, 0x00, 0x0b})
+	m.sections[sectionGlobal] = writeVec(count+1, own.b[own.at:], []byte{0x7f, 0x01, 0x41, 0x00, 0x0b})
 	own, count = m.vec(sectionExport)
 	entry := append([]byte{byte(len(exportFuel))}, exportFuel...)
 	entry = binary.AppendUvarint(append(entry, 0x03), uint64(m.fuel))
-	m.sections[sectionExport] = writeVec(count+1, own.b, entry)
+	m.sections[sectionExport] = writeVec(count+1, own.b[own.at:], entry)
 
 	r, bodies := m.vec(sectionCode)
 	if int(bodies) != len(m.types) {
@@ -164,7 +164,7 @@ func (m *metering) function(params uint32, body []byte) ([]byte, error) {
 	r := &reader{b: body}
 	groups := r.u32()
 	locals := params
-	start := r.b
+	start := r.at
 	for n := groups; n > 0 && r.err == nil; n-- {
 		locals += r.u32()
 		r.byte()
@@ -172,8 +172,7 @@ func (m *metering) function(params uint32, body []byte) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	declared := start[:len(start)-len(r.b)]
-	out := writeVec(groups+1, declared, []byte{0x01, 0x7f})
+	out := writeVec(groups+1, body[start:r.at], []byte{0x01, 0x7f})
 
 	charge := []byte{0x23} // global.get fuel
 	charge = binary.AppendUvarint(charge, uint64(m.fuel))
@@ -185,25 +184,21 @@ func (m *metering) function(params uint32, body []byte) ([]byte, error) {
 	charge = binary.AppendUvarint(charge, uint64(locals))
 	charge = append(charge, 0x41, 0x00, 0x48, 0x04, 0x40, 0x00, 0x0b) // i32.const 0, i32.lt_s, if, unreachable, end
 
-	copied := r.b
-	for len(r.b) > 0 {
-		loop, err := r.instruction()
-		if err != nil {
-			return nil, err
-		}
-		if loop {
-			out = append(out, copied[:len(copied)-len(r.b)]...)
-			out = append(out, charge...)
-			copied = r.b
+	copied := r.at
+	for r.more() {
+		op := r.instruction()
+		if op == opLoopHead {
+			out = append(append(out, body[copied:r.at]...), charge...)
+			copied = r.at
 		}
 	}
-	return append(out, copied...), nil
+	return append(out, body[copied:]...), r.err
 }
 
 // vec begins to read a section that is a vector; a section that is not there is an empty one.
 func (m *metering) vec(section byte) (items *reader, count uint32) {
 	r := &reader{b: m.sections[section]}
-	if len(r.b) > 0 {
+	if r.more() {
 		count = r.u32()
 	}
 	return r, count
