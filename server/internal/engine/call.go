@@ -11,7 +11,9 @@ import (
 )
 
 // entropyOf is how many random bytes an operation needs, as wasm/README.md says; the others need none.
-var entropyOf = map[string]int{"prepare": 96, "compose_test": 48, "judge": 8}
+var entropyOf = map[string]int{
+	"prepare": 96, "compose_test": 48, "judge": 8, "seal_secret": 12, "take_mail": 96, "pass_mail": 28,
+}
 
 type request struct {
 	Op      string `json:"op"`
