@@ -254,7 +254,7 @@ func TestAReplyOfAnotherShapeIsOurMistakeNotATrap(t *testing.T) {
 	e := open(t, Options{})
 	var out struct{ Version int }
 	err := e.Call(t.Context(), "good", now, nil, &out)
-	if err == nil || errors.Is(err, ErrTrapped) || !strings.Contains(err.Error(), "ok.Version") {
+	if err == nil || errors.Is(err, ErrTrapped) || !strings.Contains(err.Error(), "ok.version") {
 		t.Errorf("got %v", err)
 	}
 }
