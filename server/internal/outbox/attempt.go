@@ -8,40 +8,66 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
 
 	"postroom/server/internal/core"
 	"postroom/server/internal/courier"
 	"postroom/server/internal/store"
 )
 
-// attempt sends the mail under its lease and writes what became of it.
-func (w *sendWorker) attempt(ctx context.Context, job *river.Job[sendArgs], in *current, way *route, lease *store.Lease) (time.Duration, error) {
-	o := w.o
-	if way.connection == nil {
-		return 0, w.finish(ctx, job, lease, &store.Result{
-			State: store.StateHeld, HeldBy: ref(store.HeldByCapture), Connection: way.name,
+// attempt is one mail being sent under its lease. end, where there is one, ends the job that brought it, in the
+// transaction that schedules the next.
+type attempt struct {
+	o     *Outbox
+	in    *current
+	way   *route
+	lease *store.Lease
+	end   func(context.Context, pgx.Tx) error
+}
+
+// run sends the mail and writes what became of it.
+func (a *attempt) run(ctx context.Context) error {
+	o, lease := a.o, a.lease
+	if a.way.connection == nil {
+		return a.finish(ctx, &store.Result{
+			State: store.StateHeld, HeldBy: ref(store.HeldByCapture), Connection: a.way.name,
 			Reason: ref("Captured: the connection delivers nothing and keeps every mail for viewing."),
 		})
 	}
-	mail, err := o.open(ctx, lease.Now, in.AtRestKey, lease.MailID, lease.Sealed)
+	mail, err := o.open(ctx, lease.Now, a.in.AtRestKey, lease.MailID, lease.Sealed)
 	if err != nil {
-		return 0, w.finish(ctx, job, lease, o.fault(ctx, lease, way, err))
+		return a.finish(ctx, o.fault(ctx, lease, a.way, err))
 	}
 	talking, lost, end := o.renew(ctx, lease)
-	outcome := o.courier(o.tuning.Queue).Send(talking, *way.connection, courier.Envelope{
+	outcome := o.courier(o.tuning.Queue).Send(talking, *a.way.connection, courier.Envelope{
 		From: mail.From, To: mail.To, Message: mail.Message,
 	})
 	end()
 	if lost() {
 		o.log.Warn("A lease was lost while its mail was being sent; another sender may have it", "mail", lease.MailID, "step", outcome.Step)
 	} else if ctx.Err() != nil && outcome.Step != courier.StepFinalDot {
-		// Broken off by us before the peer could have it: as if this attempt had not been.
-		giving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		return time.Second, o.store.ReleaseLease(giving, lease)
+		return a.giveBack(context.WithoutCancel(ctx))
 	}
-	return 0, w.finish(ctx, job, lease, o.result(context.WithoutCancel(ctx), lease, way, outcome))
+	return a.finish(ctx, o.result(context.WithoutCancel(ctx), lease, a.way, outcome))
+}
+
+// giveBack is for a conversation that we broke off before the peer could have the mail.
+func (a *attempt) giveBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return a.o.store.InTx(ctx, func(tx pgx.Tx) error {
+		if err := store.Release(ctx, tx, a.lease); err != nil {
+			return err
+		}
+		return a.next(ctx, tx, time.Time{})
+	})
+}
+
+// next gives the mail its next job, and ends the one that it has.
+func (a *attempt) next(ctx context.Context, tx pgx.Tx, at time.Time) error {
+	if err := a.o.schedule(ctx, tx, a.lease.MailID, at); err != nil || a.end == nil {
+		return err
+	}
+	return a.end(ctx, tx)
 }
 
 // renew keeps the lease alive while the conversation lasts. The context that it gives ends when the lease is lost,
@@ -83,11 +109,7 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 // result is the core's judgement of an outcome. Where the core can't be asked, an accepted mail is still accepted.
 func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, outcome core.Outcome) *store.Result {
 	result := &store.Result{Connection: way.name, Step: ref(outcome.Step)}
-	// By PostgreSQL's clock as it was at the lease, and the time that passed here since: clocks differ (R8).
-	now, err := o.store.Now(ctx)
-	if err != nil {
-		now = time.Now()
-	}
+	now := lease.Clock()
 	judged, err := o.judge(ctx, now, outcome, lease.Kind, lease.Attempts, lease.ExpiresAt)
 	if err != nil {
 		o.notices.warn(ctx, "The core can't judge an outcome: "+err.Error())
@@ -137,12 +159,12 @@ func (o *Outbox) fault(ctx context.Context, lease *store.Lease, way *route, err 
 
 // finish writes the result, with the job that comes next where there is one. What is known about a mail must not be
 // lost to a database that is away for a while: this tries until it is written or another has the mail.
-func (w *sendWorker) finish(ctx context.Context, job *river.Job[sendArgs], lease *store.Lease, result *store.Result) error {
-	o := w.o
+func (a *attempt) finish(ctx context.Context, result *store.Result) error {
+	o, lease := a.o, a.lease
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendMargin-time.Minute)
 	defer cancel()
 	for {
-		mine, err := w.tryFinish(writing, job, lease, result)
+		mine, err := a.tryFinish(writing, result)
 		switch {
 		case err == nil && !mine:
 			o.log.Warn("A mail's outcome was not written: its lease had gone to another", "mail", lease.MailID, "state", result.State)
@@ -164,22 +186,19 @@ func (w *sendWorker) finish(ctx context.Context, job *river.Job[sendArgs], lease
 	}
 }
 
-func (w *sendWorker) tryFinish(ctx context.Context, job *river.Job[sendArgs], lease *store.Lease, result *store.Result) (bool, error) {
+func (a *attempt) tryFinish(ctx context.Context, result *store.Result) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if result.Next == nil {
-		return w.o.store.Finish(ctx, lease, result) // River completes the job by itself, in batches
+		return a.o.store.Finish(ctx, a.lease, result) // River completes a job by itself, in batches
 	}
 	mine := false
-	err := w.o.store.InTx(ctx, func(tx pgx.Tx) error {
+	err := a.o.store.InTx(ctx, func(tx pgx.Tx) error {
 		var err error
-		if mine, err = store.Finish(ctx, tx, lease, result); err != nil || !mine {
+		if mine, err = store.Finish(ctx, tx, a.lease, result); err != nil || !mine {
 			return err
 		}
-		if err := w.o.schedule(ctx, tx, lease.MailID, *result.Next); err != nil {
-			return err
-		}
-		return complete(ctx, tx, job)
+		return a.next(ctx, tx, *result.Next)
 	})
 	return mine, err
 }

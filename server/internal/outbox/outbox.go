@@ -52,9 +52,14 @@ type Outbox struct {
 	accepts chan *accepting
 	notices notices
 
-	life   context.Context // of the keeper and the acceptor; ended by Stop
-	end    context.CancelFunc
-	ended  sync.WaitGroup
+	life       context.Context // of the keeper and the acceptor; ended by Stop
+	end        context.CancelFunc
+	ended      sync.WaitGroup
+	senders    chan struct{} // a place for each mail that is sent at once
+	sending    sync.WaitGroup
+	sendLife   context.Context
+	endSending context.CancelFunc
+
 	kicked chan struct{} // settings changed or a decision was made
 	adopt  atomic.Bool   // the SiteURL in force may become the outbox's own
 
@@ -83,7 +88,9 @@ func New(options Options) (*Outbox, error) {
 	o.notices.log = options.Log
 	o.current.Store(&current{Snapshot: options.Settings})
 	o.adopt.Store(true)
+	o.senders = make(chan struct{}, o.tuning.Senders)
 	o.life, o.end = context.WithCancel(context.Background())
+	o.sendLife, o.endSending = context.WithCancel(context.Background())
 	client, err := river.NewClient(riverpgxv5.New(o.store.Pool()), &river.Config{
 		Schema: store.Schema, Logger: o.riverLog(), Hooks: []rivertype.Hook{&databaseClock{}},
 		// Every commit of the acceptor tells the workers: they need not poll.
@@ -139,6 +146,7 @@ func (o *Outbox) Stop(ctx context.Context) error {
 	o.mu.Unlock()
 	o.end()
 	err := o.stopWorkers(ctx)
+	o.waitForSenders(ctx)
 	o.ended.Wait()
 	return err
 }

@@ -55,7 +55,7 @@ func (w *requestWorker) work(ctx context.Context, job *river.Job[requestArgs]) e
 	for range 5 {
 		// Both by PostgreSQL's clock: that of the node that was asked may be off.
 		if facts.Now.Sub(job.CreatedAt) > lifetime(in, job.Args.Purpose) {
-			return w.write(ctx, job, &facts, &prepared{Decision: "skip", Reason: ref("expired")})
+			return w.write(ctx, job, in, &facts, &prepared{Decision: "skip", Reason: ref("expired")})
 		}
 		decision, err := w.o.prepare(ctx, facts.Now, &prepareArgs{
 			Kind: job.Args.Purpose, RequestedAt: job.CreatedAt.UnixMilli(), Account: facts.Account,
@@ -66,7 +66,7 @@ func (w *requestWorker) work(ctx context.Context, job *river.Job[requestArgs]) e
 		if err != nil {
 			return err
 		}
-		if err = w.write(ctx, job, &facts, decision); !errors.Is(err, errMoved) {
+		if err = w.write(ctx, job, in, &facts, decision); !errors.Is(err, errMoved) {
 			return err
 		}
 		if facts, err = w.o.store.FactsByEmail(ctx, job.Args.Purpose, job.Args.Email); err != nil {
@@ -91,15 +91,21 @@ func previous(token *store.Previous) *previousArgs {
 	return &previousArgs{RequestedAt: token.RequestedAt.UnixMilli()}
 }
 
-// write commits a decision and the job's completion in one transaction.
-func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], facts *store.Facts, decision *prepared) error {
+// write commits a decision and the job's completion in one transaction. A new mail is sent at once by this node where
+// a sender is free: it is born with a lease, and comes into River's hands only if it has to be tried again.
+func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], in *current, facts *store.Facts, decision *prepared) error {
+	o := w.o
 	audit, err := json.Marshal(auditOf(job, facts, decision))
 	if err != nil {
 		return err
 	}
-	return w.o.store.InTx(ctx, func(tx pgx.Tx) error {
-		record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTAT, Audit: audit,
-			Superseded: "A newer request replaced this one before the mail left."}
+	record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTAT, Audit: audit, DoneJob: job.ID,
+		Superseded: "A newer request replaced this one before the mail left."}
+	var sender *sender
+	if decision.Decision == decisionMail {
+		sender = o.freeSender(ctx, in)
+	}
+	err = o.store.InTx(ctx, func(tx pgx.Tx) error {
 		if facts.Account != nil {
 			record.AccountID = facts.Account.ID
 			held, err := store.LockAccount(ctx, tx, job.Args.Purpose, record.AccountID)
@@ -111,24 +117,28 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 			}
 		}
 		if decision.Decision == decisionMail {
-			if err := w.o.enqueue(ctx, tx, record, facts, decision, job.CreatedAt, job.Args.Redirect); err != nil {
-				return err
-			}
-		} else if err := store.Write(ctx, tx, record); err != nil {
+			return o.enqueue(ctx, tx, record, facts, decision, job.CreatedAt, job.Args.Redirect, sender)
+		}
+		return store.Write(ctx, tx, record)
+	})
+	if sender != nil {
+		if err != nil {
+			sender.release()
 			return err
 		}
-		return complete(ctx, tx, job)
-	})
+		sender.send(&store.Lease{
+			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Sealed: record.Mail.Sealed, Attempts: 1,
+			ExpiresAt: record.Mail.ExpiresAt, Now: facts.Now, Taken: sender.taken,
+		})
+	}
+	return err
 }
 
-// enqueue writes the record with the decision's token, mail and the mail's job.
+// enqueue writes the record with the decision's token and mail, the mail leased to the sender or, without one, with a
+// job in River's hands.
 func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, facts *store.Facts, decision *prepared,
-	requestedAt time.Time, redirect *string) error {
+	requestedAt time.Time, redirect *string, by *sender) error {
 	token, mail := decision.Token, decision.Mail
-	inserted, err := o.client.InsertTx(ctx, tx, sendArgs{MailID: mail.ID}, nil)
-	if err != nil {
-		return fmt.Errorf("queue the mail's job: %w", err)
-	}
 	record.Token = &store.NewToken{
 		Digest: token.Digest, Purpose: record.Purpose, AccountID: record.AccountID, Address: token.Address,
 		PasswordStamp: facts.Account.PasswordStamp, Redirect: redirect, RequestedAt: requestedAt,
@@ -137,7 +147,16 @@ func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, f
 	record.Mail = &store.NewMail{
 		ID: mail.ID, Kind: record.Purpose, AccountID: record.AccountID, TokenDigest: token.Digest,
 		MaskedTo: mail.MaskedTo, Locale: mail.Locale, MessageID: mail.MessageID, Size: mail.Size,
-		ExpiresAt: time.UnixMilli(mail.ExpiresAt), Sealed: mail.Sealed, KeyID: mail.KeyID, JobID: inserted.Job.ID,
+		ExpiresAt: time.UnixMilli(mail.ExpiresAt), Sealed: mail.Sealed, KeyID: mail.KeyID,
+	}
+	if by != nil {
+		record.Mail.Lease = &store.NewLease{Owner: o.node, Life: o.tuning.LeaseLife}
+	} else {
+		inserted, err := o.client.InsertTx(ctx, tx, sendArgs{MailID: mail.ID}, nil)
+		if err != nil {
+			return fmt.Errorf("queue the mail's job: %w", err)
+		}
+		record.Mail.JobID = inserted.Job.ID
 	}
 	return store.Write(ctx, tx, record)
 }

@@ -58,7 +58,9 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 			return 0, err
 		}
 		if lease != nil {
-			return w.attempt(ctx, job, in, way, lease)
+			return 0, (&attempt{o: o, in: in, way: way, lease: lease, end: func(ctx context.Context, tx pgx.Tx) error {
+				return complete(ctx, tx, job)
+			}}).run(ctx)
 		}
 	}
 	is, err := o.store.Standing(ctx, id)
@@ -144,9 +146,7 @@ func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], 
 			return errMoved
 		}
 		record := &store.Record{Purpose: is.Kind, AccountID: is.AccountID, Superseded: why}
-		if err := o.enqueue(ctx, tx, record, &facts, decision, is.QueuedAt, redirect); err != nil {
-			return err
-		}
-		return complete(ctx, tx, job)
+		record.DoneJob = job.ID
+		return o.enqueue(ctx, tx, record, &facts, decision, is.QueuedAt, redirect, nil)
 	})
 }

@@ -105,18 +105,25 @@ func (s *Store) FactsByID(ctx context.Context, kind, accountID string) (Facts, e
 }
 
 func facts(ctx context.Context, from queryer, condition, kind, value string) (Facts, error) {
+	return scanFacts(from.QueryRow(ctx, factsQuery(condition), kind, value))
+}
+
+func factsQuery(condition string) string {
+	return `SELECT clock.now, l.tat_ms, t.digest, t.requested_at, t.redirect, ` + accountColumns + `
+		FROM (SELECT now() AS now) clock
+		LEFT JOIN users u ON ` + condition + `
+		LEFT JOIN postroom.tokens t ON t.account_id = u.id AND t.purpose = $1 AND t.expires_at > clock.now
+		LEFT JOIN postroom.account_limits l ON l.account_id = u.id AND l.kind = $1`
+}
+
+func scanFacts(from pgx.Row) (Facts, error) {
 	var found Facts
 	var row accountRow
 	var digest []byte
 	var redirect *string
 	var requestedAt *time.Time
 	targets := append([]any{&found.Now, &found.LimitTAT, &digest, &requestedAt, &redirect}, row.targets()...)
-	err := from.QueryRow(ctx, `SELECT clock.now, l.tat_ms, t.digest, t.requested_at, t.redirect, `+accountColumns+`
-		FROM (SELECT now() AS now) clock
-		LEFT JOIN users u ON `+condition+`
-		LEFT JOIN postroom.tokens t ON t.account_id = u.id AND t.purpose = $1 AND t.expires_at > clock.now
-		LEFT JOIN postroom.account_limits l ON l.account_id = u.id AND l.kind = $1`, kind, value).Scan(targets...)
-	if err != nil {
+	if err := from.Scan(targets...); err != nil {
 		return Facts{}, wrap("gather the facts of a request", err)
 	}
 	found.Account = row.account()

@@ -33,13 +33,17 @@ type Lease struct {
 	Sealed    []byte
 	Attempts  int // with this one
 	ExpiresAt time.Time
-	Now       time.Time
+	Now       time.Time // PostgreSQL's clock when it was taken
+	Taken     time.Time // this process's clock then
 }
+
+// Clock is PostgreSQL's clock by now.
+func (l *Lease) Clock() time.Time { return l.Now.Add(time.Since(l.Taken)) }
 
 // TakeLease makes owner the mail's one sender for the length of life, if the mail is due, sealed under keyID, not
 // expired, and its token is live. Else it returns nil: Standing says why.
 func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life time.Duration) (*Lease, error) {
-	lease := Lease{MailID: mailID}
+	lease := Lease{MailID: mailID, Taken: time.Now()}
 	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $2,
 			lease_until = now() + $4::interval, fence = m.fence + 1, attempts = m.attempts + 1,
 			next_attempt_at = NULL, key_missing_since = NULL
@@ -106,9 +110,9 @@ func (s *Store) RenewLease(ctx context.Context, lease *Lease, life time.Duration
 	return tag.RowsAffected() == 1, wrap("renew the mail's lease", err)
 }
 
-// ReleaseLease gives a mail back unsent, as if this attempt had not been.
-func (s *Store) ReleaseLease(ctx context.Context, lease *Lease) error {
-	_, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET state = 'queued', lease_owner = NULL, lease_until = NULL,
+// Release gives a mail back unsent, as if this attempt had not been.
+func Release(ctx context.Context, tx pgx.Tx, lease *Lease) error {
+	_, err := tx.Exec(ctx, `UPDATE postroom.mails m SET state = 'queued', lease_owner = NULL, lease_until = NULL,
 			attempts = m.attempts - 1
 		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`, lease.MailID, lease.Fence)
 	return wrap("give the mail back", err)

@@ -31,18 +31,30 @@ type NewMail struct {
 	ExpiresAt   time.Time
 	Sealed      []byte
 	KeyID       string
-	JobID       int64
+	JobID       int64 // the job that will look after it, or 0 where Lease is set
+	// Lease lets its owner send the mail as soon as this is committed, for that long.
+	Lease *NewLease
+}
+
+// NewLease is a lease that a mail is born with: its first, with fence 1.
+type NewLease struct {
+	Owner string
+	Life  time.Duration
 }
 
 // LockAccount makes this transaction the only one that decides about that account and purpose, and reads the facts
 // again: they hold until the transaction ends.
 func LockAccount(ctx context.Context, tx pgx.Tx, purpose, accountID string) (Facts, error) {
-	// Two statements, so that the second sees what was committed while the first waited.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, $3))`,
-		purpose, accountID, migrationLock); err != nil {
+	// Two statements, so that the second sees what was committed while the first waited; one round trip.
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, $3))`, purpose, accountID, migrationLock)
+	batch.Queue(factsQuery(`u.id = $2`), purpose, accountID)
+	results := tx.SendBatch(ctx, batch)
+	defer func() { _ = results.Close() }()
+	if _, err := results.Exec(); err != nil {
 		return Facts{}, wrap("lock the account", err)
 	}
-	return facts(ctx, tx, `u.id = $2`, purpose, accountID)
+	return scanFacts(results.QueryRow())
 }
 
 // Record is everything that one decision writes. Token and Mail go together and replace the account's older token,
@@ -54,6 +66,9 @@ type Record struct {
 	Superseded         string
 	Limit              *int64 // ms
 	Audit              []byte // an AuditRecord as JSON
+	// DoneJob is the River job that this decision completes, 0 for none. It is what river.JobCompleteTx does, in the
+	// same round trip as all the rest; River's own report of the job's end then finds it done.
+	DoneJob int64
 }
 
 // Write writes it, in one round trip.
@@ -74,14 +89,25 @@ func Write(ctx context.Context, tx pgx.Tx, record *Record) error {
 			token.PasswordStamp, token.Redirect, token.RequestedAt, token.ExpiresAt)
 	}
 	if mail := record.Mail; mail != nil {
+		var owner *string
+		var life *time.Duration
+		if mail.Lease != nil {
+			owner, life = &mail.Lease.Owner, &mail.Lease.Life
+		}
 		batch.Queue(`INSERT INTO postroom.mails (id, kind, account_id, token_digest, state, masked_to, locale, message_id,
-				size, expires_at, sealed, key_id, job_id)
-			VALUES ($1::uuid, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12)`, mail.ID, mail.Kind,
-			mail.AccountID, mail.TokenDigest, mail.MaskedTo, mail.Locale, mail.MessageID, mail.Size, mail.ExpiresAt,
-			mail.Sealed, mail.KeyID, mail.JobID)
+				size, expires_at, sealed, key_id, job_id, lease_owner, lease_until, fence, attempts)
+			VALUES ($1::uuid, $2, $3, $4, CASE WHEN $13::text IS NULL THEN 'queued' ELSE 'sending' END, $5, $6, $7, $8, $9,
+				$10, $11, nullif($12::bigint, 0), $13::text, now() + $14::interval,
+				CASE WHEN $13::text IS NULL THEN 0 ELSE 1 END, CASE WHEN $13::text IS NULL THEN 0 ELSE 1 END)`,
+			mail.ID, mail.Kind, mail.AccountID, mail.TokenDigest, mail.MaskedTo, mail.Locale, mail.MessageID, mail.Size,
+			mail.ExpiresAt, mail.Sealed, mail.KeyID, mail.JobID, owner, life)
 	}
 	if record.Audit != nil {
 		batch.Queue(insertAct, ActAudit, string(record.Audit))
+	}
+	if record.DoneJob != 0 {
+		batch.Queue(`UPDATE postroom.river_job SET state = 'completed', finalized_at = now()
+			WHERE id = $1 AND state = 'running'`, record.DoneJob)
 	}
 	return wrap("write the decision", tx.SendBatch(ctx, batch).Close())
 }
@@ -113,7 +139,7 @@ func Stranded(ctx context.Context, tx pgx.Tx, grace time.Duration, limit int) ([
 
 // InsertTest records a test mail that is about to be sent by owner within life. Its body is not kept.
 func (s *Store) InsertTest(ctx context.Context, mail *NewMail, owner string, life time.Duration) (*Lease, error) {
-	lease := Lease{MailID: mail.ID, Kind: mail.Kind, Attempts: 1}
+	lease := Lease{MailID: mail.ID, Kind: mail.Kind, Attempts: 1, Taken: time.Now()}
 	err := s.pool.QueryRow(ctx, `INSERT INTO postroom.mails (id, kind, state, masked_to, locale, message_id, size,
 			expires_at, connection, attempts, lease_owner, lease_until, fence)
 		VALUES ($1::uuid, $2, 'sending', $3, $4, $5, $6, now() + $7::interval, 'test', 1, $8, now() + $7::interval, 1)

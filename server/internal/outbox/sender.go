@@ -1,0 +1,68 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"postroom/server/internal/store"
+)
+
+// sender is a free place among this node's senders of new mail, which need no River job: most mail leaves at its first
+// attempt, and is then never scheduled at all. What a dead sender leaves behind is found like every lapsed lease.
+type sender struct {
+	o     *Outbox
+	in    *current
+	way   *route
+	taken time.Time
+}
+
+// freeSender takes a place, nil when none is free or the settings allow no sending now.
+func (o *Outbox) freeSender(ctx context.Context, in *current) *sender {
+	way, err := o.route(ctx, in)
+	if err != nil || !o.working() {
+		return nil
+	}
+	select {
+	case o.senders <- struct{}{}:
+		o.sending.Add(1)
+		return &sender{o: o, in: in, way: way, taken: time.Now()}
+	default:
+		return nil
+	}
+}
+
+func (s *sender) release() {
+	<-s.o.senders
+	s.o.sending.Done()
+}
+
+// send carries the mail in the background and frees the place.
+func (s *sender) send(lease *store.Lease) {
+	go func() {
+		defer s.release()
+		ctx, cancel := context.WithTimeout(s.o.sendLife, s.o.tuning.Queue.Total+sendMargin)
+		defer cancel()
+		if err := (&attempt{o: s.o, in: s.in, way: s.way, lease: lease}).run(ctx); err != nil {
+			s.o.notices.warn(ctx, "A mail waits: "+err.Error())
+		}
+	}()
+}
+
+// waitForSenders waits until all are done, as long as ctx allows, then breaks them off.
+func (o *Outbox) waitForSenders(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		o.sending.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		o.endSending()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+		}
+	}
+	o.endSending()
+}
