@@ -62,13 +62,15 @@ fn mails() {
 #[test]
 fn pages() {
     let reset = |notice| View::ResetForm { token: TOKEN, username: "ada.lovelace", notice };
+    // Judged before the account is looked up.
+    let unnamed = |notice| View::ResetForm { token: TOKEN, username: "", notice };
     let verify = |notice| View::VerifyForm { token: TOKEN, address: "ada@example.com", notice };
     let refused = Notice::Refused("Your password must contain at least 12 characters.");
     let unusable = |purpose, why| View::Unusable { purpose, why };
     let views = [
         ("reset-form", reset(None)),
-        ("reset-form-differ", reset(Some(Notice::PasswordsDiffer))),
-        ("reset-form-missing", reset(Some(Notice::PasswordMissing))),
+        ("reset-form-differ", unnamed(Some(Notice::PasswordsDiffer))),
+        ("reset-form-missing", unnamed(Some(Notice::PasswordMissing))),
         ("reset-form-refused", reset(Some(refused))),
         ("reset-form-again", reset(Some(Notice::Again))),
         ("reset-done", View::ResetDone),

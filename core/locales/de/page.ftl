@@ -3,6 +3,7 @@ page-title-error = Fehler: { $title } · { $site }
 
 password-title = Wähle ein neues Passwort
 password-intro = Für das Konto { $username } auf { $site }.
+password-intro-unnamed = Für dein Konto auf { $site }.
 password-new = Neues Passwort
 password-repeat = Neues Passwort wiederholen
 password-save = Neues Passwort speichern

@@ -5,6 +5,7 @@ page-title-error = Error: { $title } · { $site }
 
 password-title = Choose a new password
 password-intro = For the account { $username } on { $site }.
+password-intro-unnamed = For your account on { $site }.
 password-new = New password
 password-repeat = Repeat the new password
 password-save = Save the new password

@@ -3,6 +3,7 @@ page-title-error = خطا: { $title } · { $site }
 
 password-title = گذرواژه‌ای تازه انتخاب کنید
 password-intro = برای حساب { $username } در { $site }.
+password-intro-unnamed = برای حساب شما در { $site }.
 password-new = گذرواژهٔ تازه
 password-repeat = تکرار گذرواژهٔ تازه
 password-save = ذخیرهٔ گذرواژهٔ تازه

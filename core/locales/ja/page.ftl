@@ -3,6 +3,7 @@ page-title-error = エラー：{ $title } · { $site }
 
 password-title = 新しいパスワードの設定
 password-intro = { $site } のアカウント { $username } のパスワードを設定します。
+password-intro-unnamed = { $site } のアカウントのパスワードを設定します。
 password-new = 新しいパスワード
 password-repeat = 新しいパスワード（もう一度）
 password-save = 新しいパスワードを保存する

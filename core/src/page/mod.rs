@@ -16,7 +16,7 @@ pub enum View<'a> {
     ResetForm {
         /// The link's token, sent on in the form; secret.
         token: &'a str,
-        /// The account's name to log in with.
+        /// The account's name to log in with; empty where it is not known, and then not mentioned.
         username: &'a str,
         /// What was wrong with the last try.
         notice: Option<Notice<'a>>,

@@ -22,7 +22,7 @@ pub fn render(view: &View<'_>, site: Option<&Site>, locale: &'static str) -> Res
     match view {
         View::ResetForm { token, username, notice } => Form {
             heading: "password-title",
-            intro: "password-intro",
+            intro: if username.is_empty() { "password-intro-unnamed" } else { "password-intro" },
             submit: "password-save",
             path: "/plugins/postroom/reset",
             token,
