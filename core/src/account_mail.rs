@@ -15,7 +15,7 @@ use crate::{Account, Error, Purpose, Site};
 /// Octets of entropy that a mail's Message-ID and MIME boundary are made of.
 const SEED: usize = 32;
 /// Octets of entropy in a mail's id.
-const ID: usize = 16;
+pub(crate) const ID: usize = 16;
 
 /// Octets of entropy that `prepare` takes: token, seed, id, nonce, and room for what may come.
 pub(crate) const ENTROPY: usize = 96;
@@ -217,7 +217,7 @@ fn to_whom(args: &Args, lifetime_ms: i64, now: i64) -> Result<Result<(&Account, 
 }
 
 /// A UUID of version 7 (RFC 9562 section 5.7): in order of time, so that an index of them grows at its end.
-fn mail_id(now: i64, entropy: [u8; ID]) -> String {
+pub(crate) fn mail_id(now: i64, entropy: [u8; ID]) -> String {
     let random = u128::from_be_bytes(entropy) & ((1 << 80) - 1);
     let time = u128::from(now.unsigned_abs() & ((1 << 48) - 1));
     let version = 0x7_u128 << 76;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entropy::Entropy;
 use crate::outcome::{Verdict, describe, enhanced_code, peer_words, verdict};
-use crate::{Error, Failure, Kind, Outcome, Step};
+use crate::{Error, Failure, Outcome, Step};
 
 /// Octets of entropy that a judgement takes, for the jitter.
 pub(crate) const ENTROPY: usize = 8;
@@ -28,11 +28,30 @@ const WAITS_MS: [i64; 8] = [
     30 * MINUTE_MS,
 ];
 
+/// What matters of a mail's kind here; a mail that Mattermost sent through the relay is told by its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sort {
+    Reset,
+    Verify,
+    Test,
+    Account,
+    Invitation,
+    Notification,
+}
+
+impl Sort {
+    /// Whether a mail that has perhaps arrived is sent again: one whose link someone waits for.
+    fn goes_again(self) -> bool {
+        matches!(self, Self::Reset | Self::Verify | Self::Account | Self::Invitation)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Args {
     outcome: Outcome,
-    kind: Kind,
+    kind: Sort,
     attempts: u32,
     expires_at: i64,
 }
@@ -76,7 +95,7 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
         }
         (Fate::Unknown, next) => {
             // The same Message-ID goes again; a link that never came is worse than one that came twice.
-            let next = next.filter(|_| args.kind.is_account_mail());
+            let next = next.filter(|_| args.kind.goes_again());
             let then = if next.is_some() { "; it is sent again" } else { "" };
             (
                 State::PerhapsDelivered,
@@ -110,7 +129,9 @@ fn fate(outcome: &Outcome) -> Fate {
         (Verdict::Transient, _) => Fate::Again,
         // RFC 4954 section 6: what is missing is a login or TLS, whatever the step.
         (Verdict::Permanent, _) if matches!(code, Some(530 | 534 | 535 | 538)) => Fate::Again,
-        (Verdict::Permanent, step) | (Verdict::Broken(Failure::NotOffered), step) if !is_about_the_mail(step) => {
+        (Verdict::Permanent, step) | (Verdict::Broken(Failure::NotOffered), step)
+            if !is_about_the_mail(step) =>
+        {
             Fate::Again
         }
         (Verdict::Permanent, _) => Fate::Final,
@@ -144,7 +165,14 @@ mod tests {
 
     const NOW: i64 = 1_764_000_000_000;
 
-    fn judge(step: Step, reply: Option<(u16, &str)>, failure: Option<Failure>, kind: Kind, attempts: u32, left: i64) -> Answer {
+    fn judge(
+        step: Step,
+        reply: Option<(u16, &str)>,
+        failure: Option<Failure>,
+        kind: Sort,
+        attempts: u32,
+        left: i64,
+    ) -> Answer {
         let args = Args {
             outcome: Outcome {
                 step,
@@ -162,16 +190,35 @@ mod tests {
     }
 
     const STEPS: [Step; 12] = [
-        Step::Dns, Step::Connect, Step::Tls, Step::Greeting, Step::Ehlo, Step::Starttls, Step::Auth,
-        Step::MailFrom, Step::RcptTo, Step::Data, Step::Body, Step::FinalDot,
+        Step::Dns,
+        Step::Connect,
+        Step::Tls,
+        Step::Greeting,
+        Step::Ehlo,
+        Step::Starttls,
+        Step::Auth,
+        Step::MailFrom,
+        Step::RcptTo,
+        Step::Data,
+        Step::Body,
+        Step::FinalDot,
     ];
     const FAILURES: [Failure; 11] = [
-        Failure::Timeout, Failure::Refused, Failure::Unreachable, Failure::Reset, Failure::Closed, Failure::Dns,
-        Failure::Certificate, Failure::Tls, Failure::NotOffered, Failure::Protocol, Failure::Other,
+        Failure::Timeout,
+        Failure::Refused,
+        Failure::Unreachable,
+        Failure::Reset,
+        Failure::Closed,
+        Failure::Dns,
+        Failure::Certificate,
+        Failure::Tls,
+        Failure::NotOffered,
+        Failure::Protocol,
+        Failure::Other,
     ];
 
     fn check_reply(step: Step, code: u16, expected: State) {
-        let answer = judge(step, Some((code, "words")), None, Kind::Reset, 1, HOUR_MS);
+        let answer = judge(step, Some((code, "words")), None, Sort::Reset, 1, HOUR_MS);
         assert_eq!(answer.state, expected, "{code} at {step:?}: {}", answer.reason);
         assert_eq!(answer.next_attempt_at.is_some(), !matches!(expected, State::Sent | State::Failed));
         assert_eq!((answer.code, answer.text.as_str()), (Some(code), "words"));
@@ -205,10 +252,12 @@ mod tests {
     fn failures() {
         for step in STEPS {
             for failure in FAILURES {
-                let answer = judge(step, None, Some(failure), Kind::Verify, 1, HOUR_MS);
+                let answer = judge(step, None, Some(failure), Sort::Verify, 1, HOUR_MS);
                 let expected = match (step, failure) {
                     (Step::FinalDot, _) => State::PerhapsDelivered,
-                    (Step::MailFrom | Step::RcptTo | Step::Data | Step::Body, Failure::NotOffered) => State::Failed,
+                    (Step::MailFrom | Step::RcptTo | Step::Data | Step::Body, Failure::NotOffered) => {
+                        State::Failed
+                    }
                     _ => State::Deferred,
                 };
                 assert_eq!(answer.state, expected, "{failure:?} at {step:?}");
@@ -221,7 +270,7 @@ mod tests {
     #[test]
     fn contradictory_facts_are_never_sent() {
         let check = |step, reply, failure, expected| {
-            let answer = judge(step, reply, failure, Kind::Reset, 1, HOUR_MS);
+            let answer = judge(step, reply, failure, Sort::Reset, 1, HOUR_MS);
             assert_eq!(answer.state, expected, "{reply:?} {failure:?} at {step:?}");
         };
         check(Step::FinalDot, Some((250, "ok")), Some(Failure::Closed), State::PerhapsDelivered);
@@ -236,25 +285,47 @@ mod tests {
     fn only_account_mail_goes_again_when_perhaps_delivered() {
         let check = |kind, left, again| {
             let answer = judge(Step::FinalDot, None, Some(Failure::Timeout), kind, 1, left);
-            assert_eq!((answer.state, answer.next_attempt_at.is_some()), (State::PerhapsDelivered, again), "{kind:?}");
+            assert_eq!(
+                (answer.state, answer.next_attempt_at.is_some()),
+                (State::PerhapsDelivered, again),
+                "{kind:?}"
+            );
             assert_eq!(answer.reason.contains("sent again"), again);
         };
-        check(Kind::Reset, HOUR_MS, true);
-        check(Kind::Verify, HOUR_MS, true);
-        check(Kind::Test, HOUR_MS, false);
-        check(Kind::Reset, 0, false);
-        check(Kind::Reset, -1, false);
+        check(Sort::Reset, HOUR_MS, true);
+        check(Sort::Verify, HOUR_MS, true);
+        check(Sort::Test, HOUR_MS, false);
+        check(Sort::Account, HOUR_MS, true);
+        check(Sort::Invitation, HOUR_MS, true);
+        check(Sort::Notification, HOUR_MS, false);
+        check(Sort::Reset, 0, false);
+        check(Sort::Reset, -1, false);
     }
 
     #[test]
     fn the_schedule() {
         let check = |attempts, left, expected: Option<i64>| {
-            let answer = judge(Step::Connect, None, Some(Failure::Refused), Kind::Reset, attempts, left);
-            assert_eq!(answer.next_attempt_at.map(|at| (at - NOW) / SECOND_MS), expected, "after {attempts}, {left} left");
+            let answer = judge(Step::Connect, None, Some(Failure::Refused), Sort::Reset, attempts, left);
+            assert_eq!(
+                answer.next_attempt_at.map(|at| (at - NOW) / SECOND_MS),
+                expected,
+                "after {attempts}, {left} left"
+            );
             assert_eq!(answer.state, if expected.is_some() { State::Deferred } else { State::Failed });
         };
         let day = 24 * HOUR_MS;
-        for (attempts, seconds) in [(1, 10), (2, 30), (3, 60), (4, 120), (5, 300), (6, 600), (7, 900), (8, 1_800), (9, 3_600), (99, 3_600)] {
+        for (attempts, seconds) in [
+            (1, 10),
+            (2, 30),
+            (3, 60),
+            (4, 120),
+            (5, 300),
+            (6, 600),
+            (7, 900),
+            (8, 1_800),
+            (9, 3_600),
+            (99, 3_600),
+        ] {
             check(attempts, day, Some(seconds));
         }
         check(u32::MAX, day, Some(3_600));
@@ -270,22 +341,29 @@ mod tests {
     fn reasons_name_the_step_and_the_words() {
         let check = |answer: &Answer, expected: &str| assert_eq!(answer.reason, expected);
         check(
-            &judge(Step::RcptTo, Some((550, "5.1.1 <anna@example.com>: unknown")), None, Kind::Reset, 1, HOUR_MS),
+            &judge(
+                Step::RcptTo,
+                Some((550, "5.1.1 <anna@example.com>: unknown")),
+                None,
+                Sort::Reset,
+                1,
+                HOUR_MS,
+            ),
             "refused for good: at naming the recipient (RCPT TO), the mail server answered 550 5.1.1 \
              <a***@example.com>: unknown",
         );
         check(
-            &judge(Step::Starttls, None, Some(Failure::NotOffered), Kind::Reset, 1, HOUR_MS),
+            &judge(Step::Starttls, None, Some(Failure::NotOffered), Sort::Reset, 1, HOUR_MS),
             "not accepted yet: at starting TLS (STARTTLS): the mail server does not offer STARTTLS, which the settings \
              require; nothing was sent in clear text",
         );
         check(
-            &judge(Step::Auth, Some((535, "5.7.8 bad")), None, Kind::Reset, 1, 0),
+            &judge(Step::Auth, Some((535, "5.7.8 bad")), None, Sort::Reset, 1, 0),
             "given up, as the mail's lifetime ends: at logging in to the mail server (AUTH), the mail server answered \
              535 5.7.8 bad",
         );
         check(
-            &judge(Step::FinalDot, Some((250, "2.0.0 Ok")), None, Kind::Reset, 1, HOUR_MS),
+            &judge(Step::FinalDot, Some((250, "2.0.0 Ok")), None, Sort::Reset, 1, HOUR_MS),
             "accepted by your mail server",
         );
     }
@@ -294,11 +372,12 @@ mod tests {
     fn attempts_start_at_one() {
         let args = Args {
             outcome: Outcome { step: Step::Dns, reply: None, failure: None, detail: String::new() },
-            kind: Kind::Test,
+            kind: Sort::Test,
             attempts: 0,
             expires_at: NOW,
         };
-        let error = answer(&args, NOW, Entropy::new(&[1, 2, 3, 4, 5, 6, 7, 8], ENTROPY).unwrap()).unwrap_err();
+        let error =
+            answer(&args, NOW, Entropy::new(&[1, 2, 3, 4, 5, 6, 7, 8], ENTROPY).unwrap()).unwrap_err();
         assert_eq!(error.field(), "attempts");
     }
 

@@ -26,6 +26,7 @@ mod form;
 mod judge;
 mod landing;
 mod model;
+mod secret;
 mod self_test;
 mod wire;
 

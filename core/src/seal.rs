@@ -4,6 +4,9 @@
 //! a big-endian `u32` length and that many octets: envelope sender, envelope recipient, message. The mail's
 //! id is authenticated with it, so that a body moved to another row does not open. The key id tells what key
 //! sealed it: to AES-GCM, a wrong key and an altered mail look the same.
+//!
+//! The service's own secrets (the relay's certificate and credentials, S29) are sealed alike, with version 2 and their
+//! name in the mail id's place, so that neither opens as the other.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -16,6 +19,7 @@ pub const ENTROPY: usize = NONCE_LEN;
 /// Mattermost makes 32 characters; a shorter one was typed by hand.
 const KEY_MIN_CHARS: usize = 32;
 const VERSION: u8 = 1;
+const VERSION_SECRET: u8 = 2;
 const SALT: &[u8] = b"postroom/v1";
 const INFO_SEAL: &[u8] = b"postroom/v1/seal/aes-256-gcm";
 const INFO_KEY_ID: &[u8] = b"postroom/v1/key-id";
@@ -106,39 +110,19 @@ impl SealingKey {
         let plain_len: usize = fields.iter().map(|field| 4 + field.len()).sum();
         let mut plain = Vec::with_capacity(plain_len + AES_256_GCM.tag_len());
         for field in fields {
-            let len = u32::try_from(field.len()).map_err(|_| Error::argument("message", "longer than 4 GB"))?;
+            let len =
+                u32::try_from(field.len()).map_err(|_| Error::argument("message", "longer than 4 GB"))?;
             plain.extend_from_slice(&len.to_be_bytes());
             plain.extend_from_slice(field);
         }
-        self.aead
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(mail_id), &mut plain)
-            .map_err(|_| Error::internal("AES-GCM refused to seal"))?;
-        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + plain.len());
-        sealed.push(VERSION);
-        sealed.extend_from_slice(&self.id);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&plain);
-        Ok(sealed)
+        self.encrypt(VERSION, mail_id, plain, nonce)
     }
 
     /// Opens what [`SealingKey::seal`] made. [`Error::WrongKey`] when it was sealed under another key,
     /// [`Error::Corrupt`] when it was altered, cut, or belongs to another row.
     pub fn open(&self, mail_id: &str, sealed: &[u8]) -> Result<Stored, Error> {
-        let (&version, rest) = sealed.split_first().ok_or(Error::Corrupt)?;
-        if version != VERSION {
-            return Err(Error::Corrupt);
-        }
-        let (id, rest) = rest.split_first_chunk::<KEY_ID_LEN>().ok_or(Error::Corrupt)?;
-        if *id != self.id {
-            return Err(Error::WrongKey);
-        }
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::Corrupt)?;
-        let mut buffer = ciphertext.to_vec();
-        let plain = self
-            .aead
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(mail_id), &mut buffer)
-            .map_err(|_| Error::Corrupt)?;
-        let (envelope_from, rest) = field(plain)?;
+        let plain = self.decrypt(VERSION, mail_id, sealed)?;
+        let (envelope_from, rest) = field(&plain)?;
         let (envelope_to, rest) = field(rest)?;
         let (message, rest) = field(rest)?;
         if !rest.is_empty() {
@@ -152,11 +136,72 @@ impl SealingKey {
         })
     }
 
-    fn aad(&self, mail_id: &str) -> Aad<Vec<u8>> {
-        let mut aad = Vec::with_capacity(1 + KEY_ID_LEN + mail_id.len());
-        aad.push(VERSION);
+    /// Seals a secret of the service's own under its name. `nonce` is as in [`SealingKey::seal`].
+    pub fn seal_secret(&self, name: &str, secret: &[u8], nonce: [u8; ENTROPY]) -> Result<Vec<u8>, Error> {
+        self.encrypt(VERSION_SECRET, name, secret.to_vec(), nonce)
+    }
+
+    /// Opens what [`SealingKey::seal_secret`] made; errors as of [`SealingKey::open`].
+    ///
+    /// ```
+    /// # use postroom_core::seal::SealingKey;
+    /// let key = SealingKey::derive("0123456789abcdefghijklmnopqrstuv")?;
+    /// let sealed = key.seal_secret("relay", b"secret", [7; 12])?;
+    /// assert_eq!(key.open_secret("relay", &sealed)?, b"secret");
+    /// assert_eq!(key.open_secret("another", &sealed).err().map(|e| e.code()), Some("corrupt"));
+    /// # Ok::<(), postroom_core::Error>(())
+    /// ```
+    pub fn open_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        self.decrypt(VERSION_SECRET, name, sealed)
+    }
+
+    fn encrypt(
+        &self,
+        version: u8,
+        name: &str,
+        mut plain: Vec<u8>,
+        nonce: [u8; ENTROPY],
+    ) -> Result<Vec<u8>, Error> {
+        self.aead
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                self.aad(version, name),
+                &mut plain,
+            )
+            .map_err(|_| Error::internal("AES-GCM refused to seal"))?;
+        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + plain.len());
+        sealed.push(version);
+        sealed.extend_from_slice(&self.id);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&plain);
+        Ok(sealed)
+    }
+
+    fn decrypt(&self, version: u8, name: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let (&first, rest) = sealed.split_first().ok_or(Error::Corrupt)?;
+        if first != version {
+            return Err(Error::Corrupt);
+        }
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_LEN>().ok_or(Error::Corrupt)?;
+        if *id != self.id {
+            return Err(Error::WrongKey);
+        }
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::Corrupt)?;
+        let mut buffer = ciphertext.to_vec();
+        let plain_len = self
+            .aead
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(version, name), &mut buffer)
+            .map_err(|_| Error::Corrupt)?
+            .len();
+        buffer.truncate(plain_len);
+        Ok(buffer)
+    }
+
+    fn aad(&self, version: u8, name: &str) -> Aad<Vec<u8>> {
+        let mut aad = Vec::with_capacity(1 + KEY_ID_LEN + name.len());
+        aad.push(version);
         aad.extend_from_slice(&self.id);
-        aad.extend_from_slice(mail_id.as_bytes());
+        aad.extend_from_slice(name.as_bytes());
         Aad::from(aad)
     }
 }
@@ -210,6 +255,17 @@ mod tests {
         let sealed = key.seal("id", &mail(), [9; ENTROPY]).unwrap();
         assert_eq!(code(other.open("id", &sealed)), "wrong_key");
         assert_eq!(code(key.open("di", &sealed)), "corrupt");
+    }
+
+    #[test]
+    fn a_secret_and_a_mail_do_not_open_as_each_other() {
+        let key = SealingKey::derive(KEY).unwrap();
+        let mail = key.seal("id", &mail(), [9; ENTROPY]).unwrap();
+        assert_eq!(key.open_secret("id", &mail).err().unwrap().code(), "corrupt");
+        let mut secret = key.seal_secret("id", b"secret", [9; ENTROPY]).unwrap();
+        assert_eq!(code(key.open("id", &secret)), "corrupt");
+        secret[0] = VERSION;
+        assert_eq!(code(key.open("id", &secret)), "corrupt", "the version is authenticated");
     }
 
     #[test]
