@@ -50,17 +50,20 @@ func URL(path string) string { return "http://service" + path }
 // Listener accepts only peers of our own user.
 type Listener struct{ net.Listener }
 
-// Listen opens the socket under a name of its own and then puts it in place, so that a socket that can be
-// found can be connected to, and one that was there before is replaced in one step.
-func Listen(dir string) (*Listener, error) {
-	own := fmt.Sprintf("%s.%d", Socket(dir), os.Getpid())
+// Listen opens the service's socket.
+func Listen(dir string) (*Listener, error) { return listenAt(Socket(dir)) }
+
+// listenAt opens a socket under a name of its own and then puts it in place, so that a socket that can be found
+// can be connected to, and one that was there before is replaced in one step.
+func listenAt(path string) (*Listener, error) {
+	own := fmt.Sprintf("%s.%d", path, os.Getpid())
 	_ = os.Remove(own)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
 	listener.SetUnlinkOnClose(false) // by then the name is another service's
-	if err := os.Rename(own, Socket(dir)); err != nil {
+	if err := os.Rename(own, path); err != nil {
 		_ = listener.Close()
 		return nil, err
 	}
