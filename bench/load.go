@@ -77,7 +77,8 @@ type rate struct {
 	perSecond float64 // accepted
 	delivered float64 // per second, from the first request to the last mail
 	median    time.Duration
-	left      int // accepted and not delivered when the wait was over
+	left      int       // accepted and not delivered when the wait was over
+	used      processor // until the last mail was delivered
 }
 
 func (b *bench) phase(p phase) (result, resident, error) {
@@ -125,6 +126,7 @@ func (b *bench) fill(n int) error {
 // drive asks for resets over 8 connections for a while, then waits until each mail has come.
 func (b *bench) drive(path string, lasts time.Duration, atMost int) (rate, error) {
 	before := b.sink.taken.Load()
+	usedBefore := b.processorTime()
 	var mu sync.Mutex
 	var took []time.Duration
 	var failure error
@@ -169,6 +171,7 @@ func (b *bench) drive(path string, lasts time.Duration, atMost int) (rate, error
 	for limit := time.Now().Add(90 * time.Second); b.sink.taken.Load()-before < int64(out.accepted) && time.Now().Before(limit); {
 		time.Sleep(20 * time.Millisecond)
 	}
+	out.used = b.processorTime().since(usedBefore)
 	taken := b.sink.taken.Load() - before
 	out.left = out.accepted - int(taken)
 	out.delivered = float64(taken) / time.Unix(0, b.sink.lastAt.Load()).Sub(started).Seconds()
@@ -201,5 +204,16 @@ func (b *bench) show(rows []result) {
 		}
 		r.row(row.name, fmt.Sprintf("%.1f/s", m.perSecond), fmt.Sprintf("%.0f/s", p.perSecond), fmt.Sprintf("%.1f", times), delivered,
 			milli(m.median)+" / "+milli(p.median), goal)
+	}
+
+	r.table("Processor time for one reset, from request to delivery", "Case", "Endpoint", "Mattermost", "shim", "service", "PostgreSQL", "load generator and sink")
+	for _, row := range rows {
+		for _, side := range []struct {
+			name string
+			rate
+		}{{"Mattermost's", row.mattermost}, {"Postroom's", row.postroom}} {
+			each := func(d time.Duration) string { return milli(d / time.Duration(max(1, side.accepted))) }
+			r.row(row.name, side.name, each(side.used.mattermost), each(side.used.shim), each(side.used.service), each(side.used.postgres), each(side.used.bench))
+		}
 	}
 }

@@ -20,8 +20,64 @@ func (r resident) String() string {
 	return fmt.Sprintf("%.0f MB RSS (%.0f MB PSS) in %d processes", r.rss, r.pss, r.processes)
 }
 
+// processor is the processor time that each side has used so far. Unlike rates it does not depend on who else uses
+// the machine.
+type processor struct {
+	mattermost, shim, service, postgres, bench time.Duration
+}
+
+func (p processor) since(before processor) processor {
+	return processor{p.mattermost - before.mattermost, p.shim - before.shim, p.service - before.service,
+		p.postgres - before.postgres, p.bench - before.bench}
+}
+
+// processorTime reads /proc/<pid>/stat; children that have ended are counted with their parents.
+func (b *bench) processorTime() (p processor) {
+	p.mattermost = used(b.node.PID, false)
+	p.bench = used(os.Getpid(), false)
+	for _, pid := range ourProcesses(b.node.Dir) {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.HasSuffix(strings.TrimRight(string(line), "\x00"), "\x00service") {
+			p.service += used(pid, false)
+		} else {
+			p.shim += used(pid, false)
+		}
+	}
+	for _, pid := range processesOf(filepath.Join(b.stage.Scratch, "postgres-")) {
+		p.postgres += used(pid, true)
+	}
+	return p
+}
+
+// used is a process's time; Linux counts it in hundredths of a second.
+func used(pid int, children bool) time.Duration {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(line), ") ") // the name may hold spaces
+	fields := strings.Fields(after)
+	if len(fields) < 15 {
+		return 0
+	}
+	last := 13 // utime, stime; then the children's
+	if children {
+		last = 15
+	}
+	var ticks int
+	for _, field := range fields[11:last] {
+		n, _ := strconv.Atoi(field)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
 // ourProcesses are those whose executable lies in the node's plugin folder: the shim and the service.
-func ourProcesses(nodeDir string) (pids []int) {
+func ourProcesses(nodeDir string) []int {
+	return processesOf(filepath.Join(nodeDir, "plugins", "postroom") + "/")
+}
+
+func processesOf(prefix string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
@@ -29,7 +85,7 @@ func ourProcesses(nodeDir string) (pids []int) {
 			continue
 		}
 		executable, err := os.Readlink(filepath.Join("/proc", entry.Name(), "exe"))
-		if err == nil && strings.HasPrefix(executable, filepath.Join(nodeDir, "plugins", "postroom")+"/") {
+		if err == nil && strings.HasPrefix(executable, prefix) {
 			pids = append(pids, pid)
 		}
 	}
