@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -76,6 +77,9 @@ type service struct {
 	outbox *outbox.Outbox
 	flows  *flow.Flows
 	server *http.Server
+
+	files       *link.Listener
+	relaySocket atomic.Pointer[os.File]
 
 	ctx context.Context
 	end context.CancelCauseFunc
@@ -181,6 +185,10 @@ func (s *service) listen() error {
 	if err != nil {
 		return fmt.Errorf("the service's socket could not be opened: %w", err)
 	}
+	// The shim holds a copy of the relay's socket, where there is one.
+	if s.files, err = link.OfferFile(s.from.Dir, s.relaySocket.Load); err != nil {
+		return fmt.Errorf("the service's second socket could not be opened: %w", err)
+	}
 	s.server = &http.Server{Handler: s.routes(), ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -238,6 +246,7 @@ func (s *service) wait() {
 	<-stopped
 	s.feed.close()
 	_ = s.server.Shutdown(ctx)
+	_ = s.files.Close()
 	s.store.Close()
 	_ = s.engine.Close(context.Background())
 	if errors.Is(cause, errServerGone) && strings.Contains(s.from.Dir, "postroom") {

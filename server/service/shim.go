@@ -45,6 +45,9 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 		}
 	})
 	mux.HandleFunc("POST "+link.PathEnd, func(http.ResponseWriter, *http.Request) { s.end(errToldToEnd) })
+	mux.HandleFunc("GET "+link.PathOff, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent) // Mattermost's mail goes where it went before
+	})
 	mux.HandleFunc("GET "+link.PathStream, s.stream)
 }
 

@@ -101,7 +101,37 @@ func (f *forwarder) serve(ctx *plugin.Context, w http.ResponseWriter, r *http.Re
 		return
 	}
 	defer func() { _ = reply.Body.Close() }()
+	if order := reply.Header.Get(link.HeaderSwitch); order != "" {
+		carried, err := f.carryOut(within, order, user)
+		if err != nil {
+			refuse(w, ctx, http.StatusServiceUnavailable, "plugin.postroom.unavailable.app_error", "Postroom is starting again. Try again in a moment.")
+			return
+		}
+		defer func() { _ = carried.Body.Close() }()
+		reply = carried
+	}
 	f.pass(ctx, w, r, user, reply)
+}
+
+// carryOut does a switch that the service asked for, and gives back what the service answers to its outcome.
+func (f *forwarder) carryOut(ctx context.Context, order, user string) (*http.Response, error) {
+	var to link.Switch
+	if err := json.Unmarshal([]byte(order), &to); err != nil {
+		return nil, err
+	}
+	outcome := link.Switched{On: to.On, UserID: user}
+	if err := switchMail(f.api, to); err != nil {
+		outcome.Error = err.Error()
+	}
+	body, err := json.Marshal(outcome)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, link.URL(link.PathSwitched), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return f.keeper.client.Do(request)
 }
 
 // ask sends the request until a service has answered it. A request that never reached one is sent again as it

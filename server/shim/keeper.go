@@ -43,6 +43,10 @@ type keeper struct {
 
 	mutex   sync.Mutex
 	current link.Hello
+	// relay is a copy of the relay's listening socket, so that the service's death frees no port; nil without one.
+	relay *os.File
+	// off is the way back for Mattermost's mail, should the service not be there to say it; nil while the relay is off.
+	off *link.Switch
 }
 
 func newKeeper(api plugin.API, settings func() []byte) (*keeper, error) {
@@ -74,6 +78,7 @@ func (k *keeper) run(ctx context.Context) {
 		k.report(err)
 		if err == nil {
 			k.setCurrent(hello)
+			k.holdRelay(ctx)
 			err = k.follow(ctx)
 		}
 		if ctx.Err() != nil {
@@ -123,12 +128,13 @@ func (k *keeper) adoptOrStart(ctx context.Context) (link.Hello, error) {
 			return hello, k.post(ctx, link.PathSettings, k.settings())
 		}
 		k.api.LogInfo("a service of another build is replaced", "pid", hello.Process.PID)
+		k.holdRelay(ctx)
 		if err := k.post(ctx, link.PathEnd, nil); err != nil {
 			kill(hello.Process)
 		}
 		k.client.CloseIdleConnections()
 	}
-	if err := k.launch.start(ctx, k.dir, k.server, k.settings()); err != nil {
+	if err := k.launch.start(ctx, k.dir, k.server, k.settings(), k.heldRelay()); err != nil {
 		return link.Hello{}, err
 	}
 	return k.hello(ctx)
@@ -203,6 +209,9 @@ func (k *keeper) follow(ctx context.Context) error {
 func (k *keeper) obey(ctx context.Context, line link.Line) {
 	if line.Log != nil {
 		writeLog(k.api, *line.Log)
+	}
+	if line.Relay {
+		k.holdRelay(ctx)
 	}
 	if len(line.Acts) == 0 {
 		return

@@ -39,8 +39,8 @@ func digestFiles(paths ...string) (string, error) {
 // start runs a service in a session of its own, so that it outlives the shim, and waits until it is ready. Its
 // secrets go through its standard input; what it or the Go runtime writes goes to a file, because the shim's own
 // stderr is Mattermost's pipe and breaks with it.
-func (l launch) start(ctx context.Context, dir string, server link.Process, settings []byte) error {
-	handover, err := json.Marshal(link.Handover{Build: l.build, Server: server, Dir: dir, Wasm: l.wasm, Settings: settings})
+func (l launch) start(ctx context.Context, dir string, server link.Process, settings []byte, relay *os.File) error {
+	handover, err := json.Marshal(link.Handover{Build: l.build, Server: server, Dir: dir, Wasm: l.wasm, HasRelay: relay != nil, Settings: settings})
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,9 @@ func (l launch) start(ctx context.Context, dir string, server link.Process, sett
 	service.Dir = dir
 	service.Stdout, service.Stderr = log, log
 	service.ExtraFiles = []*os.File{tell}
+	if relay != nil {
+		service.ExtraFiles = append(service.ExtraFiles, relay)
+	}
 	service.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	input, err := service.StdinPipe()
 	if err != nil {

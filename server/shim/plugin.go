@@ -71,6 +71,7 @@ func (p *Plugin) OnDeactivate() error {
 	if switchedOff(p.API.GetUnsanitizedConfig()) {
 		ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 		defer cancel()
+		p.keeper.putBack(ctx)
 		p.keeper.end(ctx)
 	}
 	return nil

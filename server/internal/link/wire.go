@@ -10,6 +10,8 @@ const (
 	HeaderTooLarge      = "Postroom-Too-Large" // "1": the body was over the route's limit and was left out
 	// HeaderAudit comes back from the service: an Audit as JSON, to be written and not passed on.
 	HeaderAudit = "Postroom-Audit"
+	// HeaderSwitch comes back from the service: a Switch as JSON, to be carried out before the answer is given.
+	HeaderSwitch = "Postroom-Switch"
 )
 
 // Paths on the service's socket. What comes from outside is always under PathOutside, so no request of a
@@ -21,14 +23,18 @@ const (
 	PathStream   = "/shim/stream"
 	PathDone     = "/shim/done"
 	PathEnd      = "/shim/end"
+	PathSwitched = "/shim/switched"
+	PathOff      = "/shim/off"
 )
 
 // Handover is what the shim gives a service at its start, as JSON over a pipe: it holds secrets.
 type Handover struct {
-	Build    string          `json:"build"`
-	Server   Process         `json:"server"`
-	Dir      string          `json:"dir"`
-	Wasm     string          `json:"wasm"`
+	Build  string  `json:"build"`
+	Server Process `json:"server"`
+	Dir    string  `json:"dir"`
+	Wasm   string  `json:"wasm"`
+	// HasRelay: file descriptor 4 is the relay's listening socket, held by the shim meanwhile.
+	HasRelay bool            `json:"has_relay"`
 	Settings json.RawMessage `json:"settings"`
 }
 
@@ -45,10 +51,12 @@ type Hello struct {
 	Server  Process `json:"server"`
 }
 
-// Line is one line of the stream from the service to the shim: a log record, acts, or (empty) a sign of life.
+// Line is one line of the stream from the service to the shim; an empty one is a sign of life.
 type Line struct {
 	Log  *LogRecord `json:"log,omitempty"`
 	Acts []Act      `json:"acts,omitempty"`
+	// Relay: the relay's socket or the way back has changed and is to be fetched.
+	Relay bool `json:"relay,omitempty"`
 }
 
 // LogRecord is a line of the service's log, to be written to Mattermost's.
@@ -77,4 +85,29 @@ type Audit struct {
 // Done names the acts that have been carried out.
 type Done struct {
 	IDs []int64 `json:"ids"`
+}
+
+// EmailSettings are the seven of Mattermost's settings that decide where its mail goes, by Mattermost's own names.
+// They are all that a Switch can name. SMTPPassword is secret.
+type EmailSettings struct {
+	SMTPServer                        string
+	SMTPPort                          string
+	ConnectionSecurity                string
+	EnableSMTPAuth                    bool
+	SMTPUsername                      string
+	SMTPPassword                      string
+	SkipServerCertificateVerification bool
+}
+
+// Switch points Mattermost's mail at the relay, or back to where it went before.
+type Switch struct {
+	On       bool          `json:"on"`
+	Settings EmailSettings `json:"settings"`
+}
+
+// Switched is what became of a Switch; Error is in words for an admin, "" for success.
+type Switched struct {
+	On     bool   `json:"on"`
+	Error  string `json:"error"`
+	UserID string `json:"user_id"`
 }

@@ -12,11 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"postroom/server/internal/core"
+	"postroom/server/internal/link"
 	"postroom/server/internal/settings"
 )
 
@@ -37,7 +36,7 @@ type Local struct {
 
 // New finds the address from the listen address, whether TLS is on it, and the SiteURL's path.
 func New(snapshot *settings.Snapshot) (*Local, error) {
-	base, err := Base(snapshot.ListenAddress, snapshot.TLS, snapshot.Site.URL)
+	base, err := link.LocalBase(snapshot.ListenAddress, snapshot.TLS, snapshot.Site.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -55,38 +54,6 @@ func New(snapshot *settings.Snapshot) (*Local, error) {
 		Transport: transport, Timeout: answerWithin,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-// Base is the root of Mattermost's site on this machine, such as "https://127.0.0.1:8065/chat". An address of all
-// interfaces is reached by loopback, a single one by itself.
-func Base(listen string, withTLS bool, siteURL string) (string, error) {
-	scheme, port := "http", "80"
-	if withTLS {
-		scheme, port = "https", "443"
-	}
-	if strings.Contains(listen, "/") {
-		return "", fmt.Errorf("ServiceSettings.ListenAddress %q is not host:port; set it in System Console > Environment > Web Server", listen)
-	}
-	host, given, err := net.SplitHostPort(listen)
-	if err != nil {
-		host = strings.Trim(listen, "[]")
-	} else if given != "" {
-		port = given
-	}
-	switch port {
-	case "http":
-		port = "80"
-	case "https":
-		port = "443"
-	}
-	if address := net.ParseIP(host); host == "" || address != nil && address.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	path := ""
-	if site, err := url.Parse(siteURL); err == nil {
-		path = strings.TrimRight(site.EscapedPath(), "/")
-	}
-	return scheme + "://" + net.JoinHostPort(host, port) + path, nil
 }
 
 // ResetPassword redeems a token of Mattermost's own (POST /api/v4/users/password/reset).

@@ -1,0 +1,82 @@
+package shim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+
+	"postroom/server/internal/link"
+)
+
+// holdRelay takes a copy of the relay's listening socket, where the service has one, and the way back. Whoever holds
+// the socket keeps the port: while the service is started again, Mattermost's connections wait in its backlog, and
+// no other process can take the port and the mail with it.
+func (k *keeper) holdRelay(ctx context.Context) {
+	file, err := link.FetchFile(k.dir)
+	if err != nil && !errors.Is(err, link.ErrNoSocket) {
+		k.api.LogWarn("the relay's socket could not be held by the shim too", "error", err.Error())
+		return // what is held already stays
+	}
+	off, err := k.askOff(ctx)
+	if err != nil {
+		k.api.LogWarn("the service did not say how Mattermost's mail is pointed back", "error", err.Error())
+	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	if k.relay != nil {
+		_ = k.relay.Close()
+	}
+	k.relay = file
+	if err == nil {
+		k.off = off
+	}
+}
+
+func (k *keeper) heldRelay() *os.File {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.relay
+}
+
+// askOff asks the service for the way back; nil while the relay is off.
+func (k *keeper) askOff(ctx context.Context) (*link.Switch, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(link.PathOff), nil)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := k.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	if reply.StatusCode == http.StatusNoContent {
+		return nil, nil
+	}
+	var off link.Switch
+	return &off, json.NewDecoder(reply.Body).Decode(&off)
+}
+
+// putBack points Mattermost's mail where it went before, if the relay is on. It is for a plugin that is switched off.
+func (k *keeper) putBack(ctx context.Context) {
+	off, err := k.askOff(ctx)
+	if err != nil { // no service: what it said last
+		k.mutex.Lock()
+		off = k.off
+		k.mutex.Unlock()
+	}
+	if off == nil {
+		return
+	}
+	outcome := link.Switched{On: false}
+	if err := switchMail(k.api, *off); err != nil {
+		outcome.Error = err.Error()
+		k.api.LogError("Mattermost's SMTP settings could not be put back; set them in System Console > Environment > SMTP", "error", err.Error())
+	}
+	if body, err := json.Marshal(outcome); err == nil {
+		if err := k.post(ctx, link.PathSwitched, body); err != nil {
+			k.api.LogWarn("the service was not told that the relay is off", "error", err.Error())
+		}
+	}
+}
