@@ -58,32 +58,48 @@ func expectProcesses(t *testing.T, node *harness.Node, shims, services int, limi
 	}))
 }
 
+// mortal is a server of its own that is stopped and started over and over, with a sink of its own.
+type mortal struct {
+	node  *harness.Node
+	admin *harness.Client
+	sink  *harness.Sink
+}
+
+// waiting asks for a mail that can't leave yet.
+func (m *mortal) waiting(t *testing.T) *harness.User {
+	t.Helper()
+	m.sink.Down()
+	user := must(m.admin.CreateUser(unique("person"), "en"))(t)
+	expectOK(t, must(m.node.Client.RequestReset(user.Email))(t))
+	return user
+}
+
+// gone waits until nothing of the plugin runs, and opens the sink again only then: what leaves now is the next one's.
+func (m *mortal) gone(t *testing.T) {
+	t.Helper()
+	expectProcesses(t, m.node, 0, 0, 5*time.Second)
+	check(t, m.sink.Up())
+}
+
+func (m *mortal) restart(t *testing.T) {
+	t.Helper()
+	check(t, m.node.Restart())
+	check(t, m.admin.WaitReady(time.Minute))
+}
+
+func (m *mortal) expectMail(t *testing.T, user *harness.User) {
+	t.Helper()
+	_, token, err := must(harness.WaitMail(m.sink, user.Email, 1, 2*time.Minute))(t).Link()
+	check(t, err)
+	expectOK(t, redeem(t, m.node.Client, token, otherPassword))
+}
+
 // R24, R27, R28 and the plugin switched off and on, on one server.
 func TestTheServerDiesAndComesBack(t *testing.T) {
-	node, admin := separate(t, harness.NodeConfig{})
-	sink := must(house.stage.StartSink())(t)
-	check(t, admin.UseSMTP(sink.Port))
+	node, admin, name := separateNamed(t, harness.NodeConfig{})
+	m := &mortal{node: node, admin: admin, sink: must(house.stage.StartSink())(t)}
+	check(t, admin.UseSMTP(m.sink.Port))
 	settleSettings()
-	newcomer := func() *harness.User { return must(admin.CreateUser(unique("person"), "en"))(t) }
-	// waiting asks for a mail that can't leave yet.
-	waiting := func() *harness.User {
-		sink.Down()
-		user := newcomer()
-		expectOK(t, must(node.Client.RequestReset(user.Email))(t))
-		return user
-	}
-	expectMail := func(user *harness.User) {
-		t.Helper()
-		mail := must(harness.WaitMail(sink, user.Email, 1, 90*time.Second))(t)
-		_, token, err := mail.Link()
-		check(t, err)
-		expectOK(t, redeem(t, node.Client, token, otherPassword))
-	}
-	restart := func() {
-		t.Helper()
-		check(t, node.Restart())
-		check(t, admin.WaitReady(time.Minute))
-	}
 
 	t.Run("switched off and on", func(t *testing.T) {
 		check(t, admin.Disable())
@@ -95,58 +111,65 @@ func TestTheServerDiesAndComesBack(t *testing.T) {
 		check(t, admin.Upload(bundle()))
 		check(t, admin.WaitReady(time.Minute))
 		expectProcesses(t, node, 1, 1, 10*time.Second)
-		user := newcomer()
+		user := must(admin.CreateUser(unique("person"), "en"))(t)
 		expectOK(t, must(node.Client.RequestReset(user.Email))(t))
-		expectMail(user)
+		m.expectMail(t, user)
 	})
 	t.Run("killed", func(t *testing.T) {
-		user := waiting()
+		user := m.waiting(t)
 		node.KillAlone()
-		expectProcesses(t, node, 0, 0, 5*time.Second)
-		check(t, sink.Up())
-		restart()
-		expectMail(user)
+		m.gone(t)
+		m.restart(t)
+		m.expectMail(t, user)
 		expectProcesses(t, node, 1, 1, 5*time.Second)
 	})
 	t.Run("asked to end", func(t *testing.T) {
-		user := waiting()
+		user := m.waiting(t)
 		node.Stop()
-		expectProcesses(t, node, 0, 0, 5*time.Second)
-		check(t, sink.Up())
-		restart()
-		expectMail(user)
+		m.gone(t)
+		m.restart(t)
+		m.expectMail(t, user)
 	})
 	t.Run("another AtRestEncryptKey", func(t *testing.T) { // R27
-		user := waiting()
+		user := m.waiting(t)
 		node.Stop()
 		node.Config.Env = map[string]string{"MM_SQLSETTINGS_ATRESTENCRYPTKEY": strings.Repeat("k", 32)}
-		check(t, sink.Up())
-		restart()
-		expectMail(user)
+		m.gone(t)
+		m.restart(t)
+		check(t, harness.Eventually(time.Minute, func() error {
+			status, err := admin.Status()
+			if err == nil && !strings.Contains(strings.Join(status.Warnings, " "), "AtRestEncryptKey") {
+				err = fmt.Errorf("no alert: %+v", status)
+			}
+			return err
+		}))
+		// Other nodes, which may have the key, are given two minutes; not all of them pass here.
+		check(t, house.postgres.Exec(name, "UPDATE postroom.mails SET key_missing_since = now() - interval '1 hour' WHERE key_missing_since IS NOT NULL"))
+		m.expectMail(t, user)
 	})
 	t.Run("another SiteURL", func(t *testing.T) { // R28
-		user := waiting()
+		user := m.waiting(t)
 		node.Stop()
 		node.Config.Env["MM_SERVICESETTINGS_SITEURL"] = "http://staging.example.com"
-		check(t, sink.Up())
+		m.gone(t)
 		check(t, node.Restart())
 		check(t, harness.Eventually(time.Minute, func() error {
 			status, err := admin.Status()
 			if err == nil && status.State != "held" {
-				err = fmt.Errorf("the outbox is %s", status.State)
+				mails, listErr := admin.Mails()
+				err = fmt.Errorf("the outbox is %s, its newest mail %+v %v", status.State, mails[0], listErr)
 			}
 			return err
 		}))
 		time.Sleep(3 * time.Second)
-		if mails := must(sink.To(user.Email))(t); len(mails) != 0 {
+		if mails := must(m.sink.To(user.Email))(t); len(mails) != 0 {
 			t.Fatal("a copy of the database sent a mail")
 		}
 		if reply := must(admin.Do("POST", harness.Plugin+"/api/v1/outbox/decide", map[string]string{"decision": "maybe"}))(t); reply.Status != 400 {
 			t.Errorf("an unknown decision: %s", reply)
 		}
 		check(t, admin.Must("POST", harness.Plugin+"/api/v1/outbox/decide", map[string]string{"decision": "go_on"}, nil))
-		mail := must(harness.WaitMail(sink, user.Email, 1, 90*time.Second))(t)
-		link, _, err := mail.Link()
+		link, _, err := must(harness.WaitMail(m.sink, user.Email, 1, 90*time.Second))(t).Link()
 		check(t, err)
 		if link.Host != "staging.example.com" {
 			t.Errorf("the link leads to %s", link.Host)

@@ -102,7 +102,7 @@ func TestGuessesAreLimited(t *testing.T) {
 	guesser := house.node.Client.With("X-Real-IP", "198.51.100.66")
 	stopped := 0
 	for i := range 30 {
-		token := fmt.Sprintf("%043d", i)
+		token := fmt.Sprintf("%042dA", i)
 		var reply *harness.Reply
 		if i%2 == 0 {
 			reply = must(guesser.Do("GET", harness.Plugin+"/reset?token="+token, nil))(t)

@@ -101,8 +101,16 @@ func install(node *harness.Node, smtpPort int) (*harness.Client, error) {
 // separate starts a server of a spec's own on its own database, with the plugin in it.
 func separate(t *testing.T, config harness.NodeConfig) (*harness.Node, *harness.Client) {
 	t.Helper()
+	node, admin, _ := separateNamed(t, config)
+	return node, admin
+}
+
+// separateNamed gives the database's name too, where it is not the caller's.
+func separateNamed(t *testing.T, config harness.NodeConfig) (*harness.Node, *harness.Client, string) {
+	t.Helper()
+	name := unique("db")
 	if config.DataSource == "" {
-		config.DataSource = must(house.postgres.Database(unique("db")))(t)
+		config.DataSource = must(house.postgres.Database(name))(t)
 	}
 	node := must(house.stage.StartNode(config))(t)
 	t.Cleanup(func() {
@@ -113,7 +121,7 @@ func separate(t *testing.T, config harness.NodeConfig) (*harness.Node, *harness.
 	})
 	admin, err := install(node, house.sink.Port)
 	check(t, err)
-	return node, admin
+	return node, admin, name
 }
 
 // must turns a step that can fail into one that ends the test: must(f())(t).

@@ -128,6 +128,7 @@ func TestResetEndsSessionsAndOpensNone(t *testing.T) {
 	defer func() {
 		check(t, house.admin.Patch(map[string]any{"ServiceSettings": map[string]any{"EnableMultifactorAuthentication": false}}))
 	}()
+	check(t, terminateSessions(true))
 	second := person(t)
 	one := must(house.node.Client.Login(second.Username, harness.Password))(t)
 	two := must(house.node.Client.Login(second.Username, harness.Password))(t)
@@ -156,11 +157,7 @@ func TestResetEndsSessionsAndOpensNone(t *testing.T) {
 
 // S22: where Mattermost is told to leave sessions alone, they live.
 func TestSessionsLiveWhereConfiguredSo(t *testing.T) {
-	setting := func(on bool) error {
-		return house.admin.Patch(map[string]any{"ServiceSettings": map[string]any{"TerminateSessionsOnPasswordChange": on}})
-	}
-	check(t, setting(false))
-	defer func() { check(t, setting(true)) }()
+	check(t, terminateSessions(false))
 	user := person(t)
 	session := must(house.node.Client.Login(user.Username, harness.Password))(t)
 	_, token := ask(t, user, 1)
@@ -175,4 +172,8 @@ func TestSessionsLiveWhereConfiguredSo(t *testing.T) {
 	if ours != own {
 		t.Errorf("after our reset the session answers %d, after Mattermost's own %d", ours, own)
 	}
+}
+
+func terminateSessions(on bool) error {
+	return house.admin.Patch(map[string]any{"ServiceSettings": map[string]any{"TerminateSessionsOnPasswordChange": on}})
 }
