@@ -64,7 +64,7 @@ func (a *attempt) giveBack(ctx context.Context) error {
 
 // next gives the mail its next job, and ends the one that it has.
 func (a *attempt) next(ctx context.Context, tx pgx.Tx, at time.Time) error {
-	if err := a.o.schedule(ctx, tx, a.lease.MailID, at); err != nil || a.end == nil {
+	if err := a.o.schedule(ctx, tx, a.lease.MailID, a.lease.Class, at); err != nil || a.end == nil {
 		return err
 	}
 	return a.end(ctx, tx)
@@ -110,7 +110,7 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, outcome core.Outcome) *store.Result {
 	result := &store.Result{Connection: way.name, Step: ref(outcome.Step)}
 	now := lease.Clock()
-	judged, err := o.judge(ctx, now, outcome, lease.Kind, lease.Attempts, lease.ExpiresAt)
+	judged, err := o.judge(ctx, now, outcome, judgedAs(lease), lease.Attempts, lease.ExpiresAt)
 	if err != nil {
 		o.notices.warn(ctx, "The core can't judge an outcome: "+err.Error())
 		result.State, result.Fault = store.StateDeferred, true
@@ -129,6 +129,15 @@ func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, out
 		result.State = store.StateFailed
 	}
 	return result
+}
+
+// judgedAs is the kind by which the core judges a mail: of Mattermost's own kinds, which it need not know, the class.
+func judgedAs(lease *store.Lease) string {
+	switch lease.Kind {
+	case kindReset, kindVerify, kindTest:
+		return lease.Kind
+	}
+	return lease.Class
 }
 
 func accepted(outcome core.Outcome) bool {

@@ -95,24 +95,26 @@ func (o *Outbox) working() bool {
 func (o *Outbox) guard() error {
 	ctx, cancel := context.WithTimeout(o.life, 15*time.Second)
 	defer cancel()
-	adopt := o.adopt.Swap(false)
 	site := siteURL(o.current.Load().Snapshot)
-	filled, held, err := o.store.Guard(ctx, site, adopt)
+	// A node that holds looks again and again: what was being sent when it began may have been left behind.
+	news := o.changed.Swap(false)
+	filled, held, err := o.store.Guard(ctx, site, !news && !o.holding)
 	if err != nil {
-		if adopt {
-			o.adopt.Store(true)
+		if news {
+			o.changed.Store(true)
 		}
 		return err
 	}
+	o.holding = held && (news || o.holding)
 	if held {
 		problem := "The outbox was filled under the SiteURL " + filled + ", and it is now " + site +
 			". Nothing is sent until an administrator decides to go on or to discard what waits."
 		o.mu.Lock()
-		news := o.state != Held
+		first := o.state != Held
 		o.filled = filled
 		o.mu.Unlock()
 		o.setState(Held, problem)
-		if news {
+		if first {
 			o.log.Error(problem)
 		}
 		stopping, cancel := context.WithTimeout(o.life, 5*time.Second)
@@ -136,10 +138,11 @@ func (o *Outbox) startWorkers() error {
 	client, err := river.NewClient(riverpgxv5.New(o.store.Pool()), &river.Config{
 		ID: o.node, Schema: store.Schema, Logger: o.riverLog(), Workers: workers,
 		Hooks: []rivertype.Hook{&databaseClock{}},
-		// Queues of other mail get workers of their own here, so that account mail never waits behind it (R11).
+		// Workers of its own for each class, so that account mail never waits behind other mail (R11).
 		Queues: map[string]river.QueueConfig{
-			store.QueueRequest: {MaxWorkers: o.tuning.RequestWorkers},
-			store.QueueAccount: {MaxWorkers: o.tuning.AccountWorkers},
+			store.QueueRequest:    {MaxWorkers: o.tuning.RequestWorkers},
+			store.ClassAccount:    {MaxWorkers: o.tuning.AccountWorkers},
+			store.ClassInvitation: {MaxWorkers: o.tuning.OtherWorkers}, store.ClassNotification: {MaxWorkers: o.tuning.OtherWorkers},
 		},
 		FetchCooldown: o.tuning.FetchCooldown, FetchPollInterval: o.tuning.FetchPoll,
 		JobTimeout: requestTimeout, RescueStuckJobsAfter: rescueAfter,
@@ -195,8 +198,8 @@ func (o *Outbox) reap() error {
 		if err != nil || len(stranded) == 0 {
 			return err
 		}
-		for _, id := range stranded {
-			if err := o.schedule(ctx, tx, id, time.Time{}); err != nil {
+		for _, mail := range stranded {
+			if err := o.schedule(ctx, tx, mail.ID, mail.Class, time.Time{}); err != nil {
 				return err
 			}
 		}
@@ -205,9 +208,9 @@ func (o *Outbox) reap() error {
 	})
 }
 
-// schedule gives a mail a job at that time, by PostgreSQL's clock; the zero time is now.
-func (o *Outbox) schedule(ctx context.Context, tx pgx.Tx, mailID string, at time.Time) error {
-	job, err := o.client.InsertTx(ctx, tx, sendArgs{MailID: mailID}, &river.InsertOpts{ScheduledAt: at})
+// schedule gives a mail a job in its class's queue at that time, by PostgreSQL's clock; the zero time is now.
+func (o *Outbox) schedule(ctx context.Context, tx pgx.Tx, mailID, class string, at time.Time) error {
+	job, err := o.client.InsertTx(ctx, tx, sendArgs{MailID: mailID}, &river.InsertOpts{Queue: class, ScheduledAt: at})
 	if err != nil {
 		return err
 	}

@@ -55,13 +55,14 @@ type Outbox struct {
 	life       context.Context // of the keeper and the acceptor; ended by Stop
 	end        context.CancelFunc
 	ended      sync.WaitGroup
-	senders    chan struct{} // a place for each mail that is sent at once
+	senders    map[string]chan struct{} // by class, a place for each mail that is sent at once
 	sending    sync.WaitGroup
 	sendLife   context.Context
 	endSending context.CancelFunc
 
-	kicked chan struct{} // settings changed or a decision was made
-	adopt  atomic.Bool   // the SiteURL in force may become the outbox's own
+	kicked  chan struct{} // settings changed or a decision was made
+	changed atomic.Bool   // the settings, since the guard was last asked
+	holding bool          // the keeper's: this node holds what waits, and was not only late
 
 	mu      sync.Mutex
 	started bool
@@ -87,8 +88,12 @@ func New(options Options) (*Outbox, error) {
 	}
 	o.notices.log = options.Log
 	o.current.Store(&current{Snapshot: options.Settings})
-	o.adopt.Store(true)
-	o.senders = make(chan struct{}, o.tuning.Senders)
+	o.changed.Store(true)
+	o.senders = map[string]chan struct{}{
+		store.ClassAccount:      make(chan struct{}, o.tuning.Senders),
+		store.ClassInvitation:   make(chan struct{}, o.tuning.OtherSenders),
+		store.ClassNotification: make(chan struct{}, o.tuning.OtherSenders),
+	}
 	o.life, o.end = context.WithCancel(context.Background())
 	o.sendLife, o.endSending = context.WithCancel(context.Background())
 	client, err := river.NewClient(riverpgxv5.New(o.store.Pool()), &river.Config{
@@ -154,7 +159,7 @@ func (o *Outbox) Stop(ctx context.Context) error {
 // Apply swaps the settings; a SiteURL other than the outbox was filled under holds everything (R28).
 func (o *Outbox) Apply(snapshot *settings.Snapshot) {
 	o.current.Store(&current{Snapshot: snapshot})
-	o.adopt.Store(true)
+	o.changed.Store(true)
 	o.kick()
 }
 

@@ -103,7 +103,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 		Superseded: "A newer request replaced this one before the mail left."}
 	var sender *sender
 	if decision.Decision == decisionMail {
-		sender = o.freeSender(ctx, in)
+		sender = o.freeSender(ctx, in, store.ClassAccount)
 	}
 	err = o.store.InTx(ctx, func(tx pgx.Tx) error {
 		if facts.Account != nil {
@@ -127,7 +127,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 			return err
 		}
 		sender.send(&store.Lease{
-			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Sealed: record.Mail.Sealed, Attempts: 1,
+			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Class: store.ClassAccount, Sealed: record.Mail.Sealed, Attempts: 1,
 			ExpiresAt: record.Mail.ExpiresAt, Now: facts.Now, Taken: sender.taken,
 		})
 	}

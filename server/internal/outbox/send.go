@@ -21,7 +21,7 @@ func (sendArgs) Kind() string { return store.JobSend }
 
 // InsertOpts is River's. How often a mail is tried is the core's decision, counted in the mail's row.
 func (sendArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: store.QueueAccount, MaxAttempts: 30000}
+	return river.InsertOpts{Queue: store.ClassAccount, MaxAttempts: 30000}
 }
 
 // sendWorker brings one mail to its next state.
@@ -73,8 +73,11 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 	case is.TokenDead && !is.Expired:
 		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link was replaced or used before the mail could leave.")
 		return 0, err
-	case is.Expired && keyErr == nil && is.KeyID == key:
+	case is.Expired && keyErr == nil && is.KeyID == key && is.TokenDigest != nil:
 		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link expired before the mail could leave.")
+		return 0, err
+	case is.Expired && keyErr == nil && is.KeyID == key:
+		_, err := o.store.End(ctx, id, store.StateFailed, "Its lifetime ended before it could be sent.")
 		return 0, err
 	case is.Expired:
 		_, err := o.store.End(ctx, id, store.StateFailed, "It was sealed under another AtRestEncryptKey, and no node could open it before it expired.")
@@ -89,7 +92,7 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 		return 0, w.composeAnew(ctx, job, in, is, "The SiteURL changed; composed anew under the new one.")
 	case is.KeyID != key:
 		o.notices.warn(ctx, "Mails wait that were sealed under another AtRestEncryptKey: it has changed, or differs between nodes")
-		if is.KeyMissing >= o.tuning.KeyPatience {
+		if is.KeyMissing >= o.tuning.KeyPatience && ours(is) {
 			return 0, w.composeAnew(ctx, job, in, is, "AtRestEncryptKey changed; composed anew under the new one.")
 		}
 		if err := o.store.MissKey(ctx, id); err != nil {
@@ -100,10 +103,15 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 	return time.Second, nil // it moved while this looked
 }
 
+// ours is whether the core composed the mail from an account alone, and can do so again.
+func ours(is *store.Standing) bool {
+	return is.TokenDigest != nil && (is.Kind == kindReset || is.Kind == kindVerify)
+}
+
 // reschedule ends this job and gives the mail one at that time, by PostgreSQL's clock.
 func (w *sendWorker) reschedule(ctx context.Context, job *river.Job[sendArgs], at time.Time) error {
 	return w.o.store.InTx(ctx, func(tx pgx.Tx) error {
-		if err := w.o.schedule(ctx, tx, job.Args.MailID, at); err != nil {
+		if err := w.o.schedule(ctx, tx, job.Args.MailID, job.Queue, at); err != nil {
 			return err
 		}
 		return complete(ctx, tx, job)
@@ -114,6 +122,10 @@ func (w *sendWorker) reschedule(ctx context.Context, job *river.Job[sendArgs], a
 // counting against the account's limit. The request keeps its age.
 func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], in *current, is *store.Standing, why string) error {
 	o, id := w.o, job.Args.MailID
+	if !ours(is) {
+		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link is of the former SiteURL, and only whoever asked for it can ask again.")
+		return err
+	}
 	facts, err := o.store.FactsByID(ctx, is.Kind, is.AccountID)
 	if err != nil {
 		return err

@@ -14,25 +14,27 @@ type sender struct {
 	in    *current
 	way   *route
 	taken time.Time
+	place chan struct{}
 }
 
-// freeSender takes a place, nil when none is free or the settings allow no sending now.
-func (o *Outbox) freeSender(ctx context.Context, in *current) *sender {
+// freeSender takes a place among those of a class, nil when none is free or the settings allow no sending now.
+func (o *Outbox) freeSender(ctx context.Context, in *current, class string) *sender {
 	way, err := o.route(ctx, in)
 	if err != nil || !o.working() {
 		return nil
 	}
+	place := o.senders[class]
 	select {
-	case o.senders <- struct{}{}:
+	case place <- struct{}{}:
 		o.sending.Add(1)
-		return &sender{o: o, in: in, way: way, taken: time.Now()}
+		return &sender{o: o, in: in, way: way, taken: time.Now(), place: place}
 	default:
 		return nil
 	}
 }
 
 func (s *sender) release() {
-	<-s.o.senders
+	<-s.place
 	s.o.sending.Done()
 }
 

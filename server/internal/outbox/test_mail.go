@@ -21,7 +21,12 @@ type TestMail struct {
 	Message      []byte `json:"message"`
 }
 
-const kindTest = "test"
+// Kinds that the core composes.
+const (
+	kindReset  = "reset"
+	kindVerify = "verify"
+	kindTest   = "test"
+)
 
 // SendTest sends a test mail at once over that connection, with the test's shorter deadlines and ctx over all,
 // and records it and its outcome as a mail. The outcome stands whether or not it could be recorded.

@@ -13,8 +13,10 @@ import (
 // Tuning are the outbox's times and numbers. Tests shorten them; nothing else changes them.
 type Tuning struct {
 	RequestWorkers int
-	Senders        int           // of new account mail, at once
-	AccountWorkers int           // for what is tried again
+	Senders        int // of new account mail, at once
+	OtherSenders   int // of invitations, and of notifications
+	AccountWorkers int // for what is tried again
+	OtherWorkers   int
 	FetchCooldown  time.Duration // between two fetches of jobs from a queue
 	FetchPoll      time.Duration // in case a notification was lost
 
@@ -37,7 +39,7 @@ type Tuning struct {
 // Defaults are in force outside tests. A dead node's mail moves within LeaseLife + ReaperPeriod and some seconds,
 // its requests within River's rescue (rescueAfter) and some more: both under the 2 minutes of R8.
 var Defaults = Tuning{
-	RequestWorkers: 8, Senders: 32, AccountWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
+	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
 	LeaseLife: time.Minute, KeyRetry: 30 * time.Second, KeyPatience: 2 * time.Minute,
 	FaultRetry: 30 * time.Second, FaultsAllowed: 5,
 	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour,

@@ -61,7 +61,7 @@ func realEngine(t testing.TB) *engine.Engine {
 
 // quick shortens what a test would wait for.
 var quick = Tuning{
-	RequestWorkers: 8, Senders: 16, AccountWorkers: 16, FetchCooldown: 5 * time.Millisecond, FetchPoll: 50 * time.Millisecond,
+	RequestWorkers: 8, Senders: 16, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 5 * time.Millisecond, FetchPoll: 50 * time.Millisecond,
 	LeaseLife: 3 * time.Second, KeyRetry: 200 * time.Millisecond, KeyPatience: 500 * time.Millisecond,
 	FaultRetry: 200 * time.Millisecond, FaultsAllowed: 3,
 	KeeperPeriod: 50 * time.Millisecond, ReaperPeriod: 200 * time.Millisecond, ReaperGrace: time.Second, PrunePeriod: time.Hour,

@@ -15,9 +15,12 @@ const outstanding = `EXISTS (SELECT 1 FROM postroom.mails m WHERE m.finished_at 
 // guardLock is the advisory lock under which nodes look at and change the guard ("siteurl" in ASCII).
 const guardLock int64 = 0x73697465_75726c
 
-// Guard compares siteURL with the one that the outbox was filled under, and gives the latter. Nothing outstanding,
-// adopt lets siteURL take its place. Otherwise, where they differ, everything outstanding is held, and held is true.
-func (s *Store) Guard(ctx context.Context, siteURL string, adopt bool) (filledFor string, held bool, err error) {
+// Guard compares siteURL with the one that the outbox was filled under, and gives the latter. Where they differ, held
+// is true, unless nothing is outstanding and siteURL takes its place.
+//
+// only has a node look and no more: it may just be late to hear of a new SiteURL, and undoes nothing. Otherwise
+// everything outstanding is held where they differ, and what was held is released where they agree (again).
+func (s *Store) Guard(ctx context.Context, siteURL string, only bool) (filledFor string, held bool, err error) {
 	err = s.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, guardLock); err != nil {
 			return err
@@ -28,22 +31,30 @@ func (s *Store) Guard(ctx context.Context, siteURL string, adopt bool) (filledFo
 			if siteURL == "" { // not set yet: nothing to guard by
 				return nil
 			}
-			_, err = tx.Exec(ctx, `INSERT INTO postroom.guard (site_url) VALUES ($1)`, siteURL)
+			return setGuard(ctx, tx, siteURL)
+		}
+		if err != nil {
 			return err
 		}
-		if err != nil || filledFor == siteURL {
+		if filledFor == siteURL {
+			if !only {
+				_, err = tx.Exec(ctx, `UPDATE postroom.mails m SET state = 'queued', held_by = NULL, reason = NULL,
+					next_attempt_at = NULL WHERE m.state = 'held' AND m.held_by = 'site_url'`)
+			}
 			return err
 		}
 		var waits bool
 		if err := tx.QueryRow(ctx, `SELECT `+outstanding).Scan(&waits); err != nil {
 			return err
 		}
-		if !waits {
-			if adopt && siteURL != "" {
-				filledFor = siteURL
-				return setGuard(ctx, tx, siteURL)
-			}
-			held = siteURL != ""
+		switch {
+		case !waits && siteURL == "":
+			return nil
+		case !waits && !only:
+			filledFor = siteURL
+			return setGuard(ctx, tx, siteURL)
+		case only:
+			held = true
 			return nil
 		}
 		held = true
@@ -64,8 +75,8 @@ func setGuard(ctx context.Context, tx pgx.Tx, siteURL string) error {
 	return err
 }
 
-// Decide makes siteURL the outbox's own. goOn puts what was held back into the queue, to be composed anew for it;
-// otherwise what was held is cancelled, with the tokens in it, and the requests that wait are dropped.
+// Decide makes siteURL the outbox's own. goOn puts what was held back into the queue, mails with a link of ours to be
+// composed anew for it; otherwise what was held is cancelled, with the tokens in it, and the requests that wait are dropped.
 func (s *Store) Decide(ctx context.Context, siteURL string, goOn bool) error {
 	return wrap("decide over held mail", s.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, guardLock); err != nil {
@@ -76,7 +87,8 @@ func (s *Store) Decide(ctx context.Context, siteURL string, goOn bool) error {
 		}
 		batch := &pgx.Batch{}
 		if goOn {
-			batch.Queue(`UPDATE postroom.mails m SET state = 'queued', held_by = NULL, reason = NULL, compose_anew = true,
+			batch.Queue(`UPDATE postroom.mails m SET state = 'queued', held_by = NULL, reason = NULL,
+				compose_anew = m.token_digest IS NOT NULL,
 				next_attempt_at = NULL WHERE m.state = 'held' AND m.held_by = 'site_url'`)
 		} else {
 			batch.Queue(`DELETE FROM postroom.tokens t USING postroom.mails m

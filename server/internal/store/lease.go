@@ -13,7 +13,14 @@ const (
 	JobRequest   = "request"
 	JobSend      = "send"
 	QueueRequest = "request"
-	QueueAccount = "account"
+)
+
+// Classes of mail, each with a queue of its name and senders and workers of its own, so that none waits behind
+// another (R11).
+const (
+	ClassAccount      = "account"
+	ClassInvitation   = "invitation"
+	ClassNotification = "notification"
 )
 
 // due is a mail that may be sent now: not waiting for a time to come, or left behind by a lease that lapsed.
@@ -30,6 +37,7 @@ type Lease struct {
 	MailID    string
 	Fence     int64
 	Kind      string
+	Class     string
 	Sealed    []byte
 	Attempts  int // with this one
 	ExpiresAt time.Time
@@ -49,8 +57,8 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 			next_attempt_at = NULL, key_missing_since = NULL
 		WHERE m.id = $1::uuid AND m.key_id = $3 AND m.sealed IS NOT NULL AND m.expires_at > now()
 			AND NOT m.compose_anew AND `+due+` AND `+tokenLives+`
-		RETURNING m.fence, m.kind, m.sealed, m.attempts, m.expires_at, now()`, mailID, owner, keyID, life).
-		Scan(&lease.Fence, &lease.Kind, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.Now)
+		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, now()`, mailID, owner, keyID, life).
+		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -63,6 +71,7 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 // Standing is how a mail stands, by PostgreSQL's clock.
 type Standing struct {
 	Kind        string
+	Class       string
 	AccountID   string
 	TokenDigest []byte
 	Outstanding bool // it may still leave
@@ -84,11 +93,11 @@ func (s *Store) Standing(ctx context.Context, mailID string) (*Standing, error) 
 	var is Standing
 	var account *string
 	var missing *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.account_id, m.token_digest, `+waiting+` OR m.state = 'sending', `+due+`,
+	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.class, m.account_id, m.token_digest, `+waiting+` OR m.state = 'sending', `+due+`,
 			m.state = 'sending' AND m.lease_until > now(), m.state = 'held', m.expires_at <= now(), NOT `+tokenLives+`,
 			m.compose_anew, m.key_id, m.key_missing_since, coalesce(m.next_attempt_at, now()), m.queued_at, now()
 		FROM postroom.mails m WHERE m.id = $1::uuid`, mailID).
-		Scan(&is.Kind, &account, &is.TokenDigest, &is.Outstanding, &is.Due, &is.Leased, &is.Held, &is.Expired,
+		Scan(&is.Kind, &is.Class, &account, &is.TokenDigest, &is.Outstanding, &is.Due, &is.Leased, &is.Held, &is.Expired,
 			&is.TokenDead, &is.ComposeAnew, &is.KeyID, &missing, &is.DueAt, &is.QueuedAt, &is.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

@@ -39,7 +39,8 @@ const (
 // Mail is one mail's row, as the log shows it; its body comes from Sealed alone.
 type Mail struct {
 	ID            string     `json:"id"`   // UUID
-	Kind          string     `json:"kind"` // reset, verify, test
+	Kind          string     `json:"kind"` // reset, verify, test, or a kind of Mattermost's own
+	Class         string     `json:"class"`
 	State         string     `json:"state"`
 	HeldBy        *string    `json:"held_by"`
 	MaskedTo      string     `json:"masked_to"`
@@ -57,21 +58,22 @@ type Mail struct {
 	Enhanced      *string    `json:"enhanced"`
 	ReplyText     *string    `json:"reply_text"`
 	Reason        *string    `json:"reason"`
+	Note          *string    `json:"note"` // what was remarkable about it when it was taken
 	HasBody       bool       `json:"has_body"`
 	// Sealed and KeyID are for the core's `open`; only Mail fills Sealed in, and only for a captured mail.
 	Sealed []byte `json:"-"`
 	KeyID  string `json:"-"`
 }
 
-const mailColumns = `m.id::text, m.kind, m.state, m.held_by, m.masked_to, m.locale, m.message_id, m.size, m.queued_at,
+const mailColumns = `m.id::text, m.kind, m.class, m.state, m.held_by, m.masked_to, m.locale, m.message_id, m.size, m.queued_at,
 	m.expires_at, m.next_attempt_at, m.finished_at, m.attempts, m.connection, m.step, m.reply_code, m.enhanced,
-	m.reply_text, m.reason, m.sealed IS NOT NULL, m.key_id,
+	m.reply_text, m.reason, m.note, m.sealed IS NOT NULL, m.key_id,
 	CASE WHEN m.held_by = 'capture' THEN m.sealed END`
 
 func (m *Mail) targets() []any {
-	return []any{&m.ID, &m.Kind, &m.State, &m.HeldBy, &m.MaskedTo, &m.Locale, &m.MessageID, &m.Size, &m.QueuedAt,
+	return []any{&m.ID, &m.Kind, &m.Class, &m.State, &m.HeldBy, &m.MaskedTo, &m.Locale, &m.MessageID, &m.Size, &m.QueuedAt,
 		&m.ExpiresAt, &m.NextAttemptAt, &m.FinishedAt, &m.Attempts, &m.Connection, &m.Step, &m.ReplyCode, &m.Enhanced,
-		&m.ReplyText, &m.Reason, &m.HasBody, &m.KeyID, &m.Sealed}
+		&m.ReplyText, &m.Reason, &m.Note, &m.HasBody, &m.KeyID, &m.Sealed}
 }
 
 // ErrNotFound is Mail's answer for an id that no mail has.

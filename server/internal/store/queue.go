@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,13 +16,16 @@ type NewToken struct {
 	Address       string
 	PasswordStamp int64
 	Redirect      *string
+	Replaces      *string // the account's address, where the token verifies a pending new one
 	RequestedAt   time.Time
 	ExpiresAt     time.Time
 }
 
-// NewMail is a mail to be queued, its body sealed.
+// NewMail is a mail to be queued, its body sealed. AccountID is empty where the recipient has no account; Class where
+// it is account mail.
 type NewMail struct {
 	ID, Kind    string
+	Class       string
 	AccountID   string
 	TokenDigest []byte
 	MaskedTo    string
@@ -34,12 +38,68 @@ type NewMail struct {
 	JobID       int64 // the job that will look after it, or 0 where Lease is set
 	// Lease lets its owner send the mail as soon as this is committed, for that long.
 	Lease *NewLease
+	Note  string // what is remarkable about it, in plain words; mostly empty
 }
 
 // NewLease is a lease that a mail is born with: its first, with fence 1.
 type NewLease struct {
 	Owner string
 	Life  time.Duration
+}
+
+// insertMails takes columns as arrays: one statement for one mail and for many.
+const insertMails = `INSERT INTO postroom.mails (state, id, kind, class, account_id, token_digest, masked_to, locale,
+		message_id, size, expires_at, sealed, key_id, job_id, note, lease_owner, lease_until, fence, attempts)
+	SELECT CASE WHEN owner = '' THEN 'queued' ELSE 'sending' END, id, kind, coalesce(nullif(class, ''), 'account'), nullif(account_id, ''), digest,
+		masked_to, locale, message_id, size, expires_at, sealed, key_id, nullif(job_id, 0), nullif(note, ''),
+		nullif(owner, ''), CASE WHEN owner <> '' THEN now() + life END, (owner <> '')::integer, (owner <> '')::integer
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
+		$9::integer[], $10::timestamptz[], $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::interval[])
+		AS m (id, kind, class, account_id, digest, masked_to, locale, message_id, size, expires_at, sealed, key_id,
+			job_id, note, owner, life)`
+
+func mailArrays(mails []NewMail) []any {
+	texts := func(of func(*NewMail) string) []string {
+		column := make([]string, len(mails))
+		for i := range mails {
+			// A mail of Mattermost's may hold any character; PostgreSQL takes all but this one.
+			column[i] = strings.ReplaceAll(of(&mails[i]), "\x00", "")
+		}
+		return column
+	}
+	digests, sealed, lives := make([][]byte, len(mails)), make([][]byte, len(mails)), make([]time.Duration, len(mails))
+	sizes, expiries, jobs := make([]int, len(mails)), make([]time.Time, len(mails)), make([]int64, len(mails))
+	for i := range mails {
+		digests[i], sealed[i], sizes[i] = mails[i].TokenDigest, mails[i].Sealed, mails[i].Size
+		expiries[i], jobs[i] = mails[i].ExpiresAt, mails[i].JobID
+		if mails[i].Lease != nil {
+			lives[i] = mails[i].Lease.Life
+		}
+	}
+	return []any{
+		texts(func(m *NewMail) string { return m.ID }), texts(func(m *NewMail) string { return m.Kind }),
+		texts(func(m *NewMail) string { return m.Class }), texts(func(m *NewMail) string { return m.AccountID }),
+		digests, texts(func(m *NewMail) string { return m.MaskedTo }),
+		texts(func(m *NewMail) string { return m.Locale }), texts(func(m *NewMail) string { return m.MessageID }),
+		sizes, expiries, sealed, texts(func(m *NewMail) string { return m.KeyID }), jobs,
+		texts(func(m *NewMail) string { return m.Note }), texts(leaseOwner), lives,
+	}
+}
+
+func leaseOwner(m *NewMail) string {
+	if m.Lease == nil {
+		return ""
+	}
+	return m.Lease.Owner
+}
+
+// InsertMails queues mails, in one statement, and gives PostgreSQL's time of it.
+func InsertMails(ctx context.Context, tx pgx.Tx, mails []NewMail) (time.Time, error) {
+	var now time.Time
+	batch := &pgx.Batch{}
+	batch.Queue(insertMails, mailArrays(mails)...)
+	batch.Queue(`SELECT now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	return now, wrap("queue the mails", tx.SendBatch(ctx, batch).Close())
 }
 
 // LockAccount makes this transaction the only one that decides about that account and purpose, and reads the facts
@@ -80,27 +140,18 @@ func Write(ctx context.Context, tx pgx.Tx, record *Record) error {
 			record.AccountID, record.Purpose, *record.Limit)
 	}
 	if token := record.Token; token != nil {
-		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1 AND purpose = $2`, record.AccountID, record.Purpose)
 		batch.Queue(`UPDATE postroom.mails m SET `+cancelled+`, reason = $3
-			WHERE m.account_id = $1 AND m.kind = $2 AND `+waiting, record.AccountID, record.Purpose, record.Superseded)
+			WHERE m.account_id = $1 AND `+waiting+` AND (m.kind = $2 OR m.token_digest IN
+				(SELECT t.digest FROM postroom.tokens t WHERE t.account_id = $1 AND t.purpose = $2))`,
+			record.AccountID, record.Purpose, record.Superseded)
+		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1 AND purpose = $2`, record.AccountID, record.Purpose)
 		batch.Queue(`INSERT INTO postroom.tokens
-			(digest, purpose, account_id, address, password_stamp, redirect, requested_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, token.Digest, token.Purpose, token.AccountID, token.Address,
-			token.PasswordStamp, token.Redirect, token.RequestedAt, token.ExpiresAt)
+			(digest, purpose, account_id, address, password_stamp, redirect, replaces, requested_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, token.Digest, token.Purpose, token.AccountID, token.Address,
+			token.PasswordStamp, token.Redirect, token.Replaces, token.RequestedAt, token.ExpiresAt)
 	}
 	if mail := record.Mail; mail != nil {
-		var owner *string
-		var life *time.Duration
-		if mail.Lease != nil {
-			owner, life = &mail.Lease.Owner, &mail.Lease.Life
-		}
-		batch.Queue(`INSERT INTO postroom.mails (id, kind, account_id, token_digest, state, masked_to, locale, message_id,
-				size, expires_at, sealed, key_id, job_id, lease_owner, lease_until, fence, attempts)
-			VALUES ($1::uuid, $2, $3, $4, CASE WHEN $13::text IS NULL THEN 'queued' ELSE 'sending' END, $5, $6, $7, $8, $9,
-				$10, $11, nullif($12::bigint, 0), $13::text, now() + $14::interval,
-				CASE WHEN $13::text IS NULL THEN 0 ELSE 1 END, CASE WHEN $13::text IS NULL THEN 0 ELSE 1 END)`,
-			mail.ID, mail.Kind, mail.AccountID, mail.TokenDigest, mail.MaskedTo, mail.Locale, mail.MessageID, mail.Size,
-			mail.ExpiresAt, mail.Sealed, mail.KeyID, mail.JobID, owner, life)
+		batch.Queue(insertMails, mailArrays([]NewMail{*mail})...)
 	}
 	if record.Audit != nil {
 		batch.Queue(insertAct, ActAudit, string(record.Audit))
@@ -118,10 +169,13 @@ func SetJob(ctx context.Context, tx pgx.Tx, mailID string, jobID int64) error {
 	return wrap("name the mail's job", err)
 }
 
+// StrandedMail is one that Stranded found.
+type StrandedMail struct{ ID, Class string }
+
 // Stranded locks and gives up to limit mails that should be moving, but have no job that will come to them in time:
 // a node died, or a job was lost. grace is how long a job may have been running without taking its mail.
-func Stranded(ctx context.Context, tx pgx.Tx, grace time.Duration, limit int) ([]string, error) {
-	rows, err := tx.Query(ctx, `SELECT m.id::text FROM postroom.mails m
+func Stranded(ctx context.Context, tx pgx.Tx, grace time.Duration, limit int) ([]StrandedMail, error) {
+	rows, err := tx.Query(ctx, `SELECT m.id::text, m.class FROM postroom.mails m
 		LEFT JOIN postroom.river_job j ON j.id = m.job_id
 		WHERE m.finished_at IS NULL AND m.sealed IS NOT NULL AND m.queued_at < now() - $1::interval
 			AND (`+due+` OR (m.state IN ('queued', 'deferred', 'perhaps_delivered') AND m.expires_at <= now()))
@@ -133,8 +187,8 @@ func Stranded(ctx context.Context, tx pgx.Tx, grace time.Duration, limit int) ([
 	if err != nil {
 		return nil, wrap("find stranded mails", err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return ids, wrap("find stranded mails", err)
+	mails, err := pgx.CollectRows(rows, pgx.RowToStructByPos[StrandedMail])
+	return mails, wrap("find stranded mails", err)
 }
 
 // InsertTest records a test mail that is about to be sent by owner within life. Its body is not kept.

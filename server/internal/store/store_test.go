@@ -112,7 +112,7 @@ func TestMigrateByManyAtOnce(t *testing.T) {
 	}
 	var versions, river int
 	if err := s.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM postroom.schema_version),
-		(SELECT count(*) FROM postroom.river_job)`).Scan(&versions, &river); err != nil || versions != 1 {
+		(SELECT count(*) FROM postroom.river_job)`).Scan(&versions, &river); err != nil || versions != 2 {
 		t.Fatalf("%d versions, %v", versions, err)
 	}
 }
