@@ -87,7 +87,7 @@ func TestACopyElsewhereIsHeld(t *testing.T) {
 		back := w.settings
 		o.Apply(&back)
 		w.eventually("it works", func() bool { return o.Status(t.Context()).State == Working })
-		w.eventually("ben's is sent", func() bool { return len(w.peer.Mails()) > 0 })
+		w.eventually("both are sent", func() bool { return w.states() == "sent sent" })
 	})
 }
 
@@ -124,8 +124,11 @@ func TestASiteURLThatChangesWhileMailWaits(t *testing.T) {
 	if err := o.Decide(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
+	w.eventually("it is sent, whatever the late node thinks", func() bool { return w.states() == "cancelled sent" })
 	late.Apply(&moved)
-	w.eventually("it is sent", func() bool { return w.states() == "cancelled sent" })
+	w.eventually("the late node works too", func() bool { return late.Status(t.Context()).State == Working })
+	w.ask(late, "reset", "ben")
+	w.eventually("it is sent", func() bool { return w.states() == "cancelled sent sent" })
 }
 
 // R27: a mail sealed under another key is left to a node that has it.
