@@ -112,7 +112,8 @@ func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, out
 	now := lease.Clock()
 	judged, err := o.judge(ctx, now, outcome, judgedAs(lease), lease.Attempts, lease.ExpiresAt)
 	if err != nil {
-		o.notices.warn(ctx, "The core can't judge an outcome: "+err.Error())
+		o.notices.warn(ctx, "An outcome can't be judged: the core fails at it")
+		o.log.WarnContext(ctx, "An outcome can't be judged", "mail", lease.MailID, "error", err.Error())
 		result.State, result.Fault = store.StateDeferred, true
 		result.Next = ref(now.Add(o.tuning.FaultRetry))
 		if accepted(outcome) {
@@ -154,7 +155,8 @@ func (o *Outbox) fault(ctx context.Context, lease *store.Lease, way *route, err 
 		result.Reason = ref("Its sealed body was damaged in the database.")
 		return result
 	}
-	o.notices.warn(ctx, "A mail can't be opened: "+err.Error())
+	o.notices.warn(ctx, "A mail can't be opened: the core fails at it")
+	o.log.DebugContext(ctx, "A mail can't be opened", "mail", lease.MailID, "error", err.Error())
 	faults, failed := o.store.Faults(ctx, lease.MailID)
 	if failed == nil && faults+1 >= o.tuning.FaultsAllowed {
 		result.Reason = ref(fmt.Sprintf("Put aside: Postroom itself failed at it %d times.", faults+1))

@@ -164,7 +164,7 @@ type route struct {
 	connection *core.Connection
 }
 
-var errNoServer = errors.New("Postroom's connection is set to Mattermost's own, and EmailSettings.SMTPServer is not set; set it, or choose another connection") //nolint:staticcheck // a name
+var errNoServer = errors.New("the connection is set to Mattermost's own, and EmailSettings.SMTPServer is not set; set it, or choose another connection")
 
 func (o *Outbox) route(ctx context.Context, in *current) (*route, error) {
 	in.mu.Lock()

@@ -271,7 +271,7 @@ func TestAnEmptySiteURLIsWaitedOut(t *testing.T) {
 	w.ask(o, "reset", "ben")
 	w.eventually("a warning says so", func() bool { return strings.Contains(strings.Join(o.Status(t.Context()).Warnings, "\n"), "site.url") })
 	time.Sleep(1500 * time.Millisecond)
-	if n := strings.Count(w.log.String(), "site.url"); n != 1 {
+	if n := strings.Count(w.log.String(), "level=WARN msg=\"A request waits: core"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, w.log.String())
 	}
 	w.settings.Site.URL = site

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"postroom/server/internal/engine"
 	"postroom/server/internal/store"
 )
 
@@ -38,9 +39,16 @@ func (w *requestWorker) Work(ctx context.Context, job *river.Job[requestArgs]) e
 
 // later logs a cause once and lets the job come again, the later the older it is.
 func (o *Outbox) later(ctx context.Context, what string, err error, job *rivertype.JobRow) error {
-	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errMoved):
+	case coreCode(err) != "", errors.Is(err, errNoServer): // says what to mend, in the same words each time
 		o.notices.warn(ctx, what+": "+err.Error())
+	case errors.Is(err, engine.ErrTrapped), errors.Is(err, engine.ErrDeadline), errors.Is(err, engine.ErrEntropy):
+		o.notices.warn(ctx, what+": the core fails at it")
+	default:
+		o.notices.warn(ctx, what+": the database is out of reach or refuses it")
 	}
+	o.log.DebugContext(ctx, what, "job", job.ID, "error", err.Error())
 	return river.JobSnooze(min(max(time.Since(job.CreatedAt)/4, time.Second), time.Minute))
 }
 

@@ -45,7 +45,8 @@ func (s *sender) send(lease *store.Lease) {
 		ctx, cancel := context.WithTimeout(s.o.sendLife, s.o.tuning.Queue.Total+sendMargin)
 		defer cancel()
 		if err := (&attempt{o: s.o, in: s.in, way: s.way, lease: lease}).run(ctx); err != nil {
-			s.o.notices.warn(ctx, "A mail waits: "+err.Error())
+			s.o.notices.warn(ctx, "A mail waits: the database is out of reach or refuses it")
+			s.o.log.DebugContext(ctx, "A mail waits", "mail", lease.MailID, "error", err.Error())
 		}
 	}()
 }

@@ -99,9 +99,6 @@ type queryer interface {
 // millis gives a point in time as the core wants it.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
-// fromMillis is the point in time that the core means.
-func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
 func wrap(doing string, err error) error {
 	if err == nil {
 		return nil
