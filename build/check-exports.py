@@ -3,15 +3,15 @@
 
 The list has one export a line: a function as `name (params) -> (results)`, a memory by its name. Imports may be
 WASI's alone: the core defines none of its own. ring marks some of its Rust functions for its C parts to find, and
-rustc exports them from the module as well; those, by their prefix, are left out of what is written. Reads the
-binary format itself, so that no tool is needed (https://webassembly.github.io/spec/core/binary/).
+rustc exports them from the module as well; those, by their prefix, are left out of what is written, and so are the
+custom sections (names of functions). Reads the binary format itself, so that no tool is needed (https://webassembly.github.io/spec/core/binary/).
 """
 
 import sys
 from pathlib import Path
 
 TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
-SECTION_TYPE, SECTION_IMPORT, SECTION_FUNCTION, SECTION_EXPORT = 1, 2, 3, 7
+SECTION_CUSTOM, SECTION_TYPE, SECTION_IMPORT, SECTION_FUNCTION, SECTION_EXPORT = 0, 1, 2, 3, 7
 RINGS_OWN = "ring_core_"
 KIND_FUNCTION, KIND_TABLE, KIND_MEMORY, KIND_GLOBAL = 0, 1, 2, 3
 
@@ -62,7 +62,7 @@ def leb128(value: int) -> bytes:
 
 
 def read(octets: bytes) -> tuple[list[str], list[str], bytes]:
-    """The exports as the list spells them, the imports as `module.name`, and the module without ring's exports."""
+    """The exports as the list spells them, the imports as `module.name`, and the module to ship."""
     if octets[:8] != b"\0asm\1\0\0\0":
         raise SystemExit("not a WebAssembly module")
     reader, signatures, functions, imports, exports = Reader(octets), [], [], [], []
@@ -99,7 +99,7 @@ def read(octets: bytes) -> tuple[list[str], list[str], bytes]:
                     kept.append(octets[entry : reader.at])
             body = leb128(len(kept)) + b"".join(kept)
             out += bytes([section]) + leb128(len(body)) + body
-        if section != SECTION_EXPORT:
+        if section not in (SECTION_CUSTOM, SECTION_EXPORT):
             out += octets[start:end]
         reader.at = end
     return sorted(exports), imports, bytes(out)

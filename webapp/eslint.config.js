@@ -1,0 +1,9 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+    js.configs.recommended,
+    tseslint.configs.strictTypeChecked,
+    {languageOptions: {parserOptions: {projectService: true}}},
+    {ignores: ['eslint.config.js']},
+);
