@@ -72,6 +72,7 @@ enum Plain {
     NoBody,
     Held,
     InvalidDecision,
+    Relay,
     Internal,
 }
 
@@ -105,6 +106,11 @@ pub(crate) fn answer(args: &Args) -> Answer {
             400,
             "plugin.postroom.invalid_decision.app_error",
             "That is not a decision that can be taken now. Say go on or discard, while mail is held.",
+        ),
+        Plain::Relay => app_error(
+            409,
+            "plugin.postroom.relay.app_error",
+            "Where Mattermost's mail goes was not changed, or not as wished.",
         ),
         Plain::Internal => app_error(
             500,

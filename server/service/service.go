@@ -80,6 +80,7 @@ type service struct {
 
 	files       *link.Listener
 	relaySocket atomic.Pointer[os.File]
+	port        atomic.Pointer[flow.RelayPort]
 
 	ctx context.Context
 	end context.CancelCauseFunc
@@ -111,13 +112,19 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log}
-	s.flows.Apply(snapshot)
+	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log,
+		Switching: &flow.Switching{Engine: s.engine, Store: s.store, Port: s.relayPort}}
+	s.flows.Apply(ctx, snapshot)
 	if err := s.checkKey(snapshot); err != nil {
 		return nil, err
 	}
-	if err := s.outbox.Start(ctx); err != nil {
-		return nil, err
+	if err := s.bringUp(); err != nil {
+		var wrong *store.SchemaError
+		if errors.As(err, &wrong) {
+			return nil, err
+		}
+		log.Warn("the database is out of reach; requests are refused until it is back", "error", err)
+		go s.keepBringingUp()
 	}
 	if err := s.listen(); err != nil {
 		return nil, err
@@ -125,6 +132,33 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	go from.Server.WhenGone(ctx, func() { end(errServerGone) })
 	go s.sweep()
 	return s, nil
+}
+
+// bringUp begins what needs the database: the schema, the relay, then the outbox, which must not send before it is
+// known whether Mattermost's settings name the relay itself. It may be called again.
+func (s *service) bringUp() error {
+	if err := s.store.Migrate(s.ctx); err != nil {
+		return err
+	}
+	if err := s.openRelay(); err != nil {
+		return err
+	}
+	return s.outbox.Start(s.ctx)
+}
+
+// keepBringingUp tries again until the database is back.
+func (s *service) keepBringingUp() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+		if err := s.bringUp(); err == nil {
+			s.log.Info("the database is back; requests are taken")
+			return
+		}
+	}
 }
 
 // node names this process in leases: host, process, start.
@@ -175,8 +209,7 @@ func (s *service) apply(raw []byte) error {
 		s.end(errNewSource)
 		return nil
 	}
-	s.flows.Apply(snapshot)
-	s.outbox.Apply(snapshot)
+	s.outbox.Apply(s.flows.Apply(s.ctx, snapshot))
 	return nil
 }
 

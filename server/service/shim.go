@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"postroom/server/internal/httpapi"
 	"postroom/server/internal/link"
 	"postroom/server/internal/store"
 )
@@ -45,9 +46,19 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 		}
 	})
 	mux.HandleFunc("POST "+link.PathEnd, func(http.ResponseWriter, *http.Request) { s.end(errToldToEnd) })
-	mux.HandleFunc("GET "+link.PathOff, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNoContent) // Mattermost's mail goes where it went before
+	mux.HandleFunc("GET "+link.PathOff, func(w http.ResponseWriter, r *http.Request) {
+		back, err := s.flows.WayBack(r.Context())
+		switch {
+		case err != nil:
+			s.log.Error("how Mattermost's mail is pointed back is not known", "error", err)
+			http.Error(w, "off", http.StatusInternalServerError)
+		case back == nil:
+			w.WriteHeader(http.StatusNoContent) // Mattermost's mail goes where it went before
+		default:
+			_ = json.NewEncoder(w).Encode(back)
+		}
 	})
+	mux.Handle("POST "+link.PathSwitched, httpapi.Switched(s.flows, s.log))
 	mux.HandleFunc("GET "+link.PathStream, s.stream)
 }
 

@@ -82,7 +82,7 @@ func (f *Flows) Decide(ctx context.Context, input Input) (Answer, error) {
 	}
 	switch err := f.Outbox.Decide(ctx, body.Decision == "go_on"); {
 	case errors.Is(err, outbox.ErrNotHeld):
-		return f.appError(ctx, "held")
+		return f.appError(ctx, "invalid_decision")
 	case err != nil:
 		f.Log.Error("the hold could not be ended", "error", err)
 		return f.appError(ctx, "unavailable")

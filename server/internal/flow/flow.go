@@ -4,6 +4,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -25,24 +26,41 @@ type Flows struct {
 	Outbox *outbox.Outbox
 	Limits *limits.Memory
 	Log    *slog.Logger
+	// Switching points Mattermost's mail at the relay and back.
+	Switching *Switching
 
 	current atomic.Pointer[current]
 }
 
 // current is what changes with the settings, swapped whole.
 type current struct {
-	*settings.Snapshot
-	local    *mattermost.Local
-	localErr error
+	*settings.Snapshot // Email is the upstream's
+	saved              json.RawMessage
+	local              *mattermost.Local
+	localErr           error
 }
 
-// Apply swaps the settings.
-func (f *Flows) Apply(snapshot *settings.Snapshot) {
+// asSaved is the snapshot with Mattermost's EmailSettings as they are, which may name the relay.
+func (c *current) asSaved() *settings.Snapshot {
+	saved := *c.Snapshot
+	saved.Email = c.saved
+	return &saved
+}
+
+// Apply swaps the settings, and gives them as the outbox is to have them: with the upstream's EmailSettings where
+// Mattermost's name the relay.
+func (f *Flows) Apply(ctx context.Context, snapshot *settings.Snapshot) *settings.Snapshot {
+	saved := snapshot.Email
+	snapshot, err := f.Switching.Upstream(ctx, snapshot)
+	if err != nil {
+		f.Log.Error("Mattermost's mail comes to the relay, and where it goes on to is not known: it waits", "error", err)
+	}
 	local, err := mattermost.New(snapshot)
 	if err != nil {
 		f.Log.Error("links can't be redeemed", "error", err)
 	}
-	f.current.Store(&current{Snapshot: snapshot, local: local, localErr: err})
+	f.current.Store(&current{Snapshot: snapshot, saved: saved, local: local, localErr: err})
+	return snapshot
 }
 
 // Asker is who asks, as the shim established it.
@@ -67,6 +85,8 @@ type Answer struct {
 	JSON     any
 	// Audit is written to Mattermost's audit log by the shim.
 	Audit *link.Audit
+	// Switch is carried out by the shim before anything is answered.
+	Switch *link.Switch
 }
 
 // statusOK is Mattermost's own answer to what was done.

@@ -118,11 +118,11 @@ func TestMattermostOutOfReach(t *testing.T) {
 	token := s.token("reset")
 	elsewhere := s.snapshot
 	elsewhere.ListenAddress = "127.0.0.1:1"
-	s.flows.Apply(&elsewhere)
+	s.flows.Apply(t.Context(), &elsewhere)
 	if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusServiceUnavailable {
 		t.Fatal(answer.Page.Status)
 	}
-	s.flows.Apply(&s.snapshot)
+	s.flows.Apply(t.Context(), &s.snapshot)
 	if answer := s.post("reset", token, "New-password-1"); !answer.Audit.Success {
 		t.Fatal(answer.Page.Status)
 	}
@@ -193,7 +193,7 @@ func TestGuessesAreLimited(t *testing.T) {
 	token := s.token("reset")
 	limited := s.snapshot
 	limited.LimitClientPerMinute = 5
-	s.flows.Apply(&limited)
+	s.flows.Apply(t.Context(), &limited)
 	for guess := range 5 {
 		wrong := []string{strings.Repeat("A", 43), "short", "", strings.Repeat("ä", 43), token + token}[guess]
 		if page := s.look("reset", wrong); page.Status != http.StatusNotFound {

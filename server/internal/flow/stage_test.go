@@ -77,8 +77,9 @@ func newStage(t *testing.T) *stage {
 		db.Close()
 		_ = e.Close(ctx)
 	})
-	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log}
-	s.flows.Apply(&s.snapshot)
+	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log,
+		Switching: &Switching{Engine: e, Store: db, Port: func() (RelayPort, error) { return RelayPort{}, ErrNoRelay }}}
+	s.flows.Apply(t.Context(), &s.snapshot)
 	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)
 		VALUES ('anna', 'anna', 'anna@example.com', 0, false, 'system_user', 1, 'en', '')`)
 	s.redeem = s.agree

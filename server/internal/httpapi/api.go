@@ -61,10 +61,30 @@ func New(flows *flow.Flows, log *slog.Logger) http.Handler {
 	mux.HandleFunc("POST /api/v1/outbox/decide", h.route(func(ctx context.Context, _ *http.Request, input flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.Decide(ctx, input)
 	}))
+	mux.HandleFunc("GET /api/v1/relay", h.route(func(ctx context.Context, _ *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+		return flows.RelayStatus(ctx)
+	}))
+	for pattern, on := range map[string]bool{"POST /api/v1/relay/enable": true, "POST /api/v1/relay/disable": false} {
+		mux.HandleFunc(pattern, h.route(func(ctx context.Context, _ *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+			return flows.SwitchRelay(ctx, on)
+		}))
+	}
 	mux.HandleFunc("/", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, asker flow.Asker) (flow.Answer, error) {
 		return flows.NoSuchRoute(ctx, !strings.HasPrefix(r.URL.Path, "/api/"), asker)
 	}))
 	return mux
+}
+
+// Switched is where the shim tells what became of a switch; the answer is for whoever asked for it.
+func Switched(flows *flow.Flows, log *slog.Logger) http.Handler {
+	h := &handler{flows: flows, log: log}
+	return h.route(func(ctx context.Context, _ *http.Request, input flow.Input, _ flow.Asker) (flow.Answer, error) {
+		var outcome link.Switched
+		if err := json.Unmarshal(input.Body, &outcome); err != nil {
+			return flow.Answer{}, err
+		}
+		return flows.Switched(ctx, outcome)
+	})
 }
 
 type step func(ctx context.Context, r *http.Request, input flow.Input, asker flow.Asker) (flow.Answer, error)
@@ -100,6 +120,11 @@ func (h *handler) route(run step) http.HandlerFunc {
 }
 
 func (h *handler) write(w http.ResponseWriter, answer flow.Answer, requestID string) {
+	if answer.Switch != nil {
+		if order, err := json.Marshal(answer.Switch); err == nil {
+			w.Header().Set(link.HeaderSwitch, string(order))
+		}
+	}
 	if answer.Audit != nil {
 		if record, err := json.Marshal(answer.Audit); err == nil {
 			w.Header().Set(link.HeaderAudit, string(record))
