@@ -11,7 +11,14 @@ use criterion::{Criterion, criterion_group, criterion_main};
 fn prepare(c: &mut Criterion) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contract/fixtures");
     let mut group = c.benchmark_group("dispatch");
-    for case in ["prepare/reset_en", "prepare/reset_fa", "prepare/no_account", "judge/deferred", "show_landing/reset", "open/good"] {
+    for case in [
+        "prepare/reset_en",
+        "prepare/reset_fa",
+        "prepare/no_account",
+        "judge/deferred",
+        "show_landing/reset",
+        "open/good",
+    ] {
         let request = std::fs::read(fixtures.join(format!("{case}.request.json"))).unwrap();
         group.bench_function(case, |b| b.iter(|| postroom_core::dispatch(black_box(&request))));
     }

@@ -125,7 +125,10 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
     let lifetime_ms = args.site.lifetime_ms(args.kind)?;
     let key = SealingKey::derive(&args.key)?;
     if args.redirect.as_deref().is_some_and(|path| !is_safe_redirect(path)) {
-        return Err(Error::argument("redirect", "not a relative path of the same origin; read_request drops such"));
+        return Err(Error::argument(
+            "redirect",
+            "not a relative path of the same origin; read_request drops such",
+        ));
     }
     let warnings = if base.secure() { Vec::new() } else { vec!["site_url_http"] };
 
@@ -188,7 +191,11 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
 
 /// The account to write to and its limit's new state, or why nobody is written to. Each skip leaves a live
 /// link and the limit's state alone.
-fn to_whom(args: &Args, lifetime_ms: i64, now: i64) -> Result<Result<(&Account, Option<i64>), Reason>, Error> {
+fn to_whom(
+    args: &Args,
+    lifetime_ms: i64,
+    now: i64,
+) -> Result<Result<(&Account, Option<i64>), Reason>, Error> {
     if now.saturating_sub(args.requested_at) >= lifetime_ms {
         return Ok(Err(Reason::Expired));
     }
@@ -337,7 +344,10 @@ mod tests {
         };
         check(|_| (), Some(NOW + HOUR_MS / 5));
         check(|a| a.requested_at = NOW - 3_599_999, Some(NOW + HOUR_MS / 5));
-        check(|a| a.previous = Some(Previous { requested_at: a.requested_at - 15_000 }), Some(NOW + HOUR_MS / 5));
+        check(
+            |a| a.previous = Some(Previous { requested_at: a.requested_at - 15_000 }),
+            Some(NOW + HOUR_MS / 5),
+        );
         check(|a| a.limit.per_hour = 0, None);
         check(|a| a.limit.tat_ms = Some(NOW + HOUR_MS / 5), Some(NOW + 2 * HOUR_MS / 5));
     }

@@ -29,7 +29,8 @@ fn parse(address: &str) -> Option<IpAddr> {
     let without_zone = |text: &str| text.split_once('%').map_or(text.to_owned(), |(host, _)| host.to_owned());
     if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
-        let port_is_good = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
+        let port_is_good =
+            port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
         return if port_is_good { without_zone(host).parse::<Ipv6Addr>().ok().map(IpAddr::V6) } else { None };
     }
     if let Ok(address) = without_zone(address).parse() {

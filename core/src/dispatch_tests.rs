@@ -15,7 +15,11 @@ fn check_raw(request: &[u8], code: &str) {
 
 fn check(op: &str, args: &Value, code: &str, field: &str) {
     let reply = call(op, args);
-    assert_eq!((reply["err"]["code"].as_str(), reply["err"]["field"].as_str()), (Some(code), Some(field)), "{reply}");
+    assert_eq!(
+        (reply["err"]["code"].as_str(), reply["err"]["field"].as_str()),
+        (Some(code), Some(field)),
+        "{reply}"
+    );
 }
 
 #[test]
@@ -58,7 +62,12 @@ fn arguments_are_named_by_their_path() {
     check("key", &json!({"key": 1}), bad, "key");
     check("key", &json!({"key": "x", "more": 1}), bad, "more");
     check("key", &json!({"key": "x", "<script>": 1}), bad, "(a name that is none of ours)");
-    check("limit", &json!({"rules": [{"name": "a", "per_window": -1, "window_ms": 1}]}), bad, "rules[0].per_window");
+    check(
+        "limit",
+        &json!({"rules": [{"name": "a", "per_window": -1, "window_ms": 1}]}),
+        bad,
+        "rules[0].per_window",
+    );
     check("limit", &json!({"rules": [{"name": "a", "per_window": 1}]}), bad, "rules[0].window_ms");
     check("limit", &json!({"rules": [{"name": "a", "per_window": 1, "window_ms": 0}]}), bad, "rules");
     check("page", &json!({"page": "nope", "accept_language": ""}), bad, "page");
@@ -80,7 +89,9 @@ fn an_error_never_repeats_a_value() {
     ] {
         assert!(!call("open", &args).to_string().contains("hunter2"), "{args}");
     }
-    for args in [json!({"token": "hunter2"}), json!({"token": {"x": "hunter2"}}), json!(["hunter2", "hunter2"])] {
+    for args in
+        [json!({"token": "hunter2"}), json!({"token": {"x": "hunter2"}}), json!(["hunter2", "hunter2"])]
+    {
         assert!(!call("digest_token", &args).to_string().contains("hunter2"), "{args}");
     }
     let args = json!({"page": "expected hunter2", "accept_language": ""});
@@ -97,8 +108,25 @@ fn the_self_test_holds() {
 }
 
 const OPS: [&str; 19] = [
-    "self_test", "read_request", "client_key", "limit", "prepare", "compose_test", "read_test", "mattermost_connection", "test_reply",
-    "judge", "key", "open", "digest_token", "show_landing", "read_form", "redeem", "redeem_outcome", "page", "app_error",
+    "self_test",
+    "read_request",
+    "client_key",
+    "limit",
+    "prepare",
+    "compose_test",
+    "read_test",
+    "mattermost_connection",
+    "test_reply",
+    "judge",
+    "key",
+    "open",
+    "digest_token",
+    "show_landing",
+    "read_form",
+    "redeem",
+    "redeem_outcome",
+    "page",
+    "app_error",
 ];
 
 #[test]
@@ -121,13 +149,20 @@ fn any_json() -> impl Strategy<Value = Value> {
         "\\PC{0,20}|[a-z@.\\r\\n]{0,20}".prop_map(Value::from),
     ];
     let name = prop_oneof![
-        Just("site".to_owned()), Just("url".to_owned()), Just("body".to_owned()), Just("account".to_owned()),
-        Just("row".to_owned()), Just("purpose".to_owned()), Just("outcome".to_owned()), Just("key".to_owned()), "[a-z_]{0,8}",
+        Just("site".to_owned()),
+        Just("url".to_owned()),
+        Just("body".to_owned()),
+        Just("account".to_owned()),
+        Just("row".to_owned()),
+        Just("purpose".to_owned()),
+        Just("outcome".to_owned()),
+        Just("key".to_owned()),
+        "[a-z_]{0,8}",
     ];
     leaf.prop_recursive(4, 24, 6, move |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map(name.clone(), inner, 0..6).prop_map(|map| Value::from_iter(map)),
+            proptest::collection::btree_map(name.clone(), inner, 0..6).prop_map(Value::from_iter),
         ]
     })
 }

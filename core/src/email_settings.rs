@@ -57,7 +57,10 @@ impl<'a> EmailSettings<'a> {
             }
         }
         if server.contains(char::is_whitespace) {
-            return Err(("SMTPServer", "SMTPServer has a space in it; give a host name or an address".into()));
+            return Err((
+                "SMTPServer",
+                "SMTPServer has a space in it; give a host name or an address".into(),
+            ));
         }
         let port = match self.text("SMTPPort").trim().parse::<u16>() {
             Ok(port) if port > 0 => port,
@@ -68,7 +71,12 @@ impl<'a> EmailSettings<'a> {
             "" | "PLAIN" => Security::None,
             "TLS" => Security::Tls,
             "STARTTLS" => Security::Starttls,
-            _ => return Err(("ConnectionSecurity", "ConnectionSecurity is none of \"\", TLS and STARTTLS".into())),
+            _ => {
+                return Err((
+                    "ConnectionSecurity",
+                    "ConnectionSecurity is none of \"\", TLS and STARTTLS".into(),
+                ));
+            }
         };
         let timeout_s = match self.member("SMTPServerTimeout").as_i64().unwrap_or_default() {
             ..=0 => DEFAULT_TIMEOUT_S,
@@ -96,7 +104,9 @@ impl<'a> EmailSettings<'a> {
 
 /// A member by its name, exact or else in any case, as Go's decoder finds it.
 fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    object
+        .get(name)
+        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
 #[derive(Deserialize)]
@@ -261,7 +271,15 @@ mod tests {
     #[test]
     fn unset_members() {
         const NIL: &str = "api.file.test_connection_email_settings_nil.app_error";
-        for body in ["{}", "[]", "7", "\"x\"", "{\"EmailSettings\":null}", "{\"EmailSettings\":{}}", "{\"EmailSettings\":[]}"] {
+        for body in [
+            "{}",
+            "[]",
+            "7",
+            "\"x\"",
+            "{\"EmailSettings\":null}",
+            "{\"EmailSettings\":{}}",
+            "{\"EmailSettings\":[]}",
+        ] {
             check_error(body, 400, NIL);
         }
         check_error("{\"EmailSettings\":{\"SMTPServer\":\"\",\"SMTPPort\":\"25\"}}", 400, NIL);
@@ -274,7 +292,9 @@ mod tests {
     fn the_server_and_the_placeholder() {
         check_error(&config(&json!({"SMTPServer": ""})), 400, "api.admin.test_email.missing_server");
         check_error(&config(&json!({"SMTPServer": 5})), 400, "api.admin.test_email.missing_server");
-        for changed in [json!({"SMTPServer": "evil.example"}), json!({"SMTPPort": "25"}), json!({"SMTPUsername": "x"})] {
+        for changed in
+            [json!({"SMTPServer": "evil.example"}), json!({"SMTPPort": "25"}), json!({"SMTPUsername": "x"})]
+        {
             let mut change = changed.clone();
             change["SMTPPassword"] = PLACEHOLDER.into();
             check_error(&config(&change), 400, "api.admin.test_email.reenter_password");
@@ -284,7 +304,10 @@ mod tests {
         check_password(&config(&json!({"SMTPPassword": PLACEHOLDER, "ConnectionSecurity": "TLS"})), "saved");
         check_password(&config(&json!({"SMTPPassword": "new"})), "new");
         check_password(&config(&json!({"SMTPPassword": ""})), "");
-        check_password(&config(&json!({"SMTPPassword": "new"})).replace("EmailSettings", "emailsettings"), "new");
+        check_password(
+            &config(&json!({"SMTPPassword": "new"})).replace("EmailSettings", "emailsettings"),
+            "new",
+        );
     }
 
     #[test]
@@ -334,8 +357,12 @@ mod tests {
         assert!(!bare.auth && bare.security == Security::None && bare.verify_certificate);
         assert_eq!(bare.timeout_ms, 10_000);
 
-        let seconds = |n: i64| connection(&with(&json!({"SMTPServerTimeout": n}))).unwrap().unwrap().timeout_ms;
-        assert_eq!((seconds(-5), seconds(0), seconds(3), seconds(i64::MAX)), (10_000, 10_000, 3_000, 300_000));
+        let seconds =
+            |n: i64| connection(&with(&json!({"SMTPServerTimeout": n}))).unwrap().unwrap().timeout_ms;
+        assert_eq!(
+            (seconds(-5), seconds(0), seconds(3), seconds(i64::MAX)),
+            (10_000, 10_000, 3_000, 300_000)
+        );
 
         let error = connection(&with(&json!({"SMTPPort": "x"}))).err().unwrap();
         assert_eq!((error.code(), error.field()), ("invalid_argument", "settings.SMTPPort"));

@@ -26,8 +26,10 @@ impl<'a> Entropy<'a> {
 
     /// The next `N` octets. Asking for more than [`Entropy::new`] was told is a fault in the core.
     pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (taken, left) =
-            self.left.split_first_chunk::<N>().ok_or_else(|| Error::internal("more entropy used than declared"))?;
+        let (taken, left) = self
+            .left
+            .split_first_chunk::<N>()
+            .ok_or_else(|| Error::internal("more entropy used than declared"))?;
         self.left = left;
         Ok(*taken)
     }

@@ -49,7 +49,8 @@ pub(crate) fn show_landing(args: &LandingArgs, now: i64) -> Result<LandingAnswer
     };
     match (link(args, now), &args.account) {
         (Ok(token), Some(account)) => {
-            let page = render(&form_view(args.purpose, token.reveal(), account, None), Some(&args.site), locale)?;
+            let page =
+                render(&form_view(args.purpose, token.reveal(), account, None), Some(&args.site), locale)?;
             Ok(LandingAnswer { usable: true, state: State::Good, page })
         }
         (Err(Why::Unknown), _) => unusable(State::Unknown, Why::Unknown),
@@ -68,7 +69,12 @@ fn link(args: &LandingArgs, now: i64) -> Result<Token, Why> {
     if bound(row, args.account.as_ref()) { Ok(token) } else { Err(Why::Dead) }
 }
 
-fn form_view<'a>(purpose: Purpose, token: &'a str, account: &'a Account, notice: Option<Notice<'a>>) -> View<'a> {
+fn form_view<'a>(
+    purpose: Purpose,
+    token: &'a str,
+    account: &'a Account,
+    notice: Option<Notice<'a>>,
+) -> View<'a> {
     match purpose {
         Purpose::Reset => View::ResetForm { token, username: &account.username, notice },
         Purpose::Verify => View::VerifyForm { token, address: &account.email, notice },
@@ -109,11 +115,11 @@ struct Read {
 /// there is nothing to mend.
 pub(crate) fn read_form(args: &FormArgs) -> Result<FormAnswer, Error> {
     let locale = language(&args.accept_language, None, &args.site);
-    let show = |view: &View<'_>| {
-        Ok(FormAnswer { form: None, page: Some(render(view, Some(&args.site), locale)?) })
-    };
+    let show =
+        |view: &View<'_>| Ok(FormAnswer { form: None, page: Some(render(view, Some(&args.site), locale)?) });
     let form = if args.too_large { None } else { Form::parse(&args.body.0) };
-    let Some((form, token)) = form.and_then(|form| Token::parse(form.value("token")).ok().map(|token| (form, token)))
+    let Some((form, token)) =
+        form.and_then(|form| Token::parse(form.value("token")).ok().map(|token| (form, token)))
     else {
         return show(&View::Unusable { purpose: args.purpose, why: Why::Unknown });
     };
@@ -143,7 +149,10 @@ pub(crate) struct RedeemAnswer {
 /// The operation `redeem`: the row is claimed; may it be redeemed?
 pub(crate) fn redeem(args: &LandingArgs, now: i64) -> Result<RedeemAnswer, Error> {
     if args.row.is_none() {
-        return Err(Error::argument("row", "a row is claimed before it is redeemed; without one, show_landing answers"));
+        return Err(Error::argument(
+            "row",
+            "a row is claimed before it is redeemed; without one, show_landing answers",
+        ));
     }
     let locale = language(&args.accept_language, args.account.as_ref(), &args.site);
     let page = match link(args, now) {
@@ -210,7 +219,10 @@ pub(crate) fn redeem_outcome(args: &OutcomeArgs) -> Result<OutcomeAnswer, Error>
         return Err(Error::argument("row.purpose", "the row is of another purpose than the page"));
     }
     let token = Token::parse(&args.token)?;
-    let error = args.reply.as_ref().map(|reply| serde_json::from_slice::<ErrorBody>(&reply.body.0).unwrap_or_default());
+    let error = args
+        .reply
+        .as_ref()
+        .map(|reply| serde_json::from_slice::<ErrorBody>(&reply.body.0).unwrap_or_default());
     let words = error.as_ref().map(|error| printable(&error.message)).unwrap_or_default();
     let (result, notice) = match (args.reply.as_ref().map(|reply| reply.status), &error) {
         (Some(200), _) => (Redeemed::Done, None),
@@ -233,7 +245,9 @@ pub(crate) fn redeem_outcome(args: &OutcomeArgs) -> Result<OutcomeAnswer, Error>
         (Redeemed::Refused | Redeemed::Retry, Some(account)) => {
             form_view(args.purpose, token.reveal(), account, notice)
         }
-        (Redeemed::Refused | Redeemed::Retry, None) => View::Unusable { purpose: args.purpose, why: Why::Dead },
+        (Redeemed::Refused | Redeemed::Retry, None) => {
+            View::Unusable { purpose: args.purpose, why: Why::Dead }
+        }
     };
     Ok(OutcomeAnswer { result, page: render(&view, Some(&args.site), locale)? })
 }

@@ -24,7 +24,11 @@ fn check_landing(change: impl Fn(&mut LandingArgs), now: i64, expected: State) {
         let shown = show_landing(&args, now).unwrap();
         assert_eq!(shown.state, expected, "{purpose:?}");
         assert_eq!(shown.usable, expected == State::Good);
-        assert_eq!(shown.page.html.contains(TOKEN), shown.usable, "the form is there only where it can be used");
+        assert_eq!(
+            shown.page.html.contains(TOKEN),
+            shown.usable,
+            "the form is there only where it can be used"
+        );
         if args.row.is_some() {
             let redeemed = redeem(&args, now).unwrap();
             assert_eq!((redeemed.proceed, redeemed.page.is_none()), (shown.usable, shown.usable));
@@ -96,7 +100,11 @@ fn forms_that_are_taken() {
         assert_eq!(read.token, TOKEN);
         assert!(read.digest.0 == Token::parse(TOKEN).unwrap().digest());
     };
-    check(Purpose::Reset, &format!("token={TOKEN}&new_password=a+b%26&confirm_password=a+b%26"), Some("a b&"));
+    check(
+        Purpose::Reset,
+        &format!("token={TOKEN}&new_password=a+b%26&confirm_password=a+b%26"),
+        Some("a b&"),
+    );
     check(Purpose::Reset, &format!("new_password=x&token={TOKEN}&confirm_password=x&other=y"), Some("x"));
     check(Purpose::Verify, &format!("token={TOKEN}"), None);
     check(Purpose::Verify, &format!("token={TOKEN}&new_password=x"), None);
@@ -136,7 +144,13 @@ fn a_form_too_large() {
     assert!(read_form(&args).unwrap().page.is_some());
 }
 
-fn check_outcome(purpose: Purpose, reply: Option<(u16, &str)>, change: fn(&mut Account), expected: Redeemed, shows: &str) {
+fn check_outcome(
+    purpose: Purpose,
+    reply: Option<(u16, &str)>,
+    change: fn(&mut Account),
+    expected: Redeemed,
+    shows: &str,
+) {
     let mut account = anna();
     change(&mut account);
     let args = OutcomeArgs {

@@ -89,7 +89,13 @@ mod tests {
         Rule { name: name.into(), per_window, window_ms, tat_ms }
     }
 
-    fn check(rules: &[Rule], now: i64, limited_by: Option<&str>, tat_ms: &[Option<i64>], retry_at: Option<i64>) {
+    fn check(
+        rules: &[Rule],
+        now: i64,
+        limited_by: Option<&str>,
+        tat_ms: &[Option<i64>],
+        retry_at: Option<i64>,
+    ) {
         let decision = decide(rules, now).unwrap();
         let expected = Decision {
             allowed: limited_by.is_none(),

@@ -48,7 +48,8 @@ pub fn enhanced_code(reply: &Reply) -> Option<&str> {
     let word = reply.text.split([' ', '\t', '\r', '\n']).next()?;
     let mut parts = word.split('.');
     let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
-    let number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
+    let number =
+        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
     let class_fits = matches!(class, "2" | "4" | "5") && class.parse() == Ok(reply.code / 100);
     (class_fits && number(subject) && number(detail) && parts.next().is_none()).then_some(word)
 }
@@ -98,7 +99,11 @@ fn mask_addresses(word: &str) -> Cow<'_, str> {
     let apart = |c: char| "<>()[]\"',;:=".contains(c);
     let mut out = String::with_capacity(word.len());
     for piece in word.split_inclusive(apart) {
-        let (address, end) = piece.char_indices().next_back().filter(|(_, c)| apart(*c)).map_or((piece, ""), |(at, _)| piece.split_at(at));
+        let (address, end) = piece
+            .char_indices()
+            .next_back()
+            .filter(|(_, c)| apart(*c))
+            .map_or((piece, ""), |(at, _)| piece.split_at(at));
         if address.contains('@') {
             out.push_str(&mail::mask(address));
         } else {
@@ -131,7 +136,9 @@ pub(crate) fn step_words(step: Step) -> &'static str {
 pub(crate) fn failure_words(step: Step, failure: Failure) -> &'static str {
     match (failure, step) {
         (Failure::Timeout, _) => "the mail server did not answer in time",
-        (Failure::Refused, _) => "the mail server refuses connections; check its name and port, and whether it runs",
+        (Failure::Refused, _) => {
+            "the mail server refuses connections; check its name and port, and whether it runs"
+        }
         (Failure::Unreachable, _) => "the mail server cannot be reached; check the network and the firewall",
         (Failure::Reset, _) => "the connection was reset",
         (Failure::Closed, _) => "the mail server closed the connection",
@@ -147,8 +154,12 @@ pub(crate) fn failure_words(step: Step, failure: Failure) -> &'static str {
         (Failure::NotOffered, Step::Auth) => {
             "the mail server does not offer a way to log in that the settings allow; check the connection security"
         }
-        (Failure::NotOffered, _) => "the mail server does not offer what this mail needs, as non-ASCII addresses (SMTPUTF8)",
-        (Failure::Protocol, _) => "what answered does not speak SMTP as it should; check the port and the connection security",
+        (Failure::NotOffered, _) => {
+            "the mail server does not offer what this mail needs, as non-ASCII addresses (SMTPUTF8)"
+        }
+        (Failure::Protocol, _) => {
+            "what answered does not speak SMTP as it should; check the port and the connection security"
+        }
         (Failure::Other, _) => "it failed on this side",
     }
 }
@@ -158,9 +169,13 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
     let words = peer_words(outcome);
     let what = match (&outcome.reply, verdict(outcome)) {
         (Some(reply), Verdict::Transient | Verdict::Permanent) => {
-            return format!("at {}, the mail server answered {} {words}", step_words(outcome.step), reply.code)
-                .trim_end()
-                .to_owned();
+            return format!(
+                "at {}, the mail server answered {} {words}",
+                step_words(outcome.step),
+                reply.code
+            )
+            .trim_end()
+            .to_owned();
         }
         (_, Verdict::Broken(failure)) => failure_words(outcome.step, failure),
         _ => "accepted",

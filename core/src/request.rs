@@ -38,7 +38,8 @@ struct Request {
 /// The operation `read_request`.
 pub(crate) fn answer(args: &Args) -> Answer {
     let client_key = client::key(&args.client_address);
-    let refuse = |app_error| Answer { request: None, app_error: Some(app_error), client_key: client_key.clone() };
+    let refuse =
+        |app_error| Answer { request: None, app_error: Some(app_error), client_key: client_key.clone() };
     if args.too_large {
         return refuse(app_error::body_too_large());
     }

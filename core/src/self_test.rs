@@ -27,8 +27,11 @@ const LIFETIME_MS: i64 = 3_600_000;
 
 /// The operation `self_test`. Any disagreement is [`Error::Internal`].
 pub(crate) fn answer(_: &Args) -> Result<Answer, Error> {
-    let holds = |good: bool, what: &str| if good { Ok(()) } else { Err(Error::internal(format!("self-test: {what}"))) };
-    let disagrees = |what: &'static str| move |error: Error| Error::internal(format!("self-test: {what}: {error}"));
+    let holds = |good: bool, what: &str| {
+        if good { Ok(()) } else { Err(Error::internal(format!("self-test: {what}"))) }
+    };
+    let disagrees =
+        |what: &'static str| move |error: Error| Error::internal(format!("self-test: {what}: {error}"));
 
     let counting: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
     let token = Token::mint(&counting).map_err(disagrees("minting"))?;
@@ -47,16 +50,24 @@ pub(crate) fn answer(_: &Args) -> Result<Answer, Error> {
     let mut last = Vec::new();
     for letter in &letters {
         for locale in locale::ALL {
-            let composed = compose(letter, "anna@example.com", locale, &site, NOW, &counting).map_err(disagrees("composing"))?;
-            holds(composed.locale == *locale && composed.envelope_to == "anna@example.com", "a mail is not as asked for")?;
+            let composed = compose(letter, "anna@example.com", locale, &site, NOW, &counting)
+                .map_err(disagrees("composing"))?;
+            holds(
+                composed.locale == *locale && composed.envelope_to == "anna@example.com",
+                "a mail is not as asked for",
+            )?;
             last = composed.message;
         }
     }
 
     let key = SealingKey::derive("self-test self-test self-test 32").map_err(disagrees("the key"))?;
-    let stored = Stored { envelope_from: "a@example.com".into(), envelope_to: "b@example.com".into(), message: last };
+    let stored =
+        Stored { envelope_from: "a@example.com".into(), envelope_to: "b@example.com".into(), message: last };
     let mut sealed = key.seal("id", &stored, [7; 12]).map_err(disagrees("sealing"))?;
-    holds(key.open("id", &sealed).map_err(disagrees("opening"))? == stored, "what was opened is not what was sealed")?;
+    holds(
+        key.open("id", &sealed).map_err(disagrees("opening"))? == stored,
+        "what was opened is not what was sealed",
+    )?;
     if let Some(octet) = sealed.last_mut() {
         *octet ^= 1;
     }

@@ -23,7 +23,9 @@ impl<'de> Deserialize<'de> for Base64 {
                 f.write_str("standard padded base64")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
-                decode(text).map(Base64).ok_or_else(|| E::custom("not base64, expected standard padded base64"))
+                decode(text)
+                    .map(Base64)
+                    .ok_or_else(|| E::custom("not base64, expected standard padded base64"))
             }
         }
         deserializer.deserialize_str(Visitor)
