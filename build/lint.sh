@@ -9,7 +9,7 @@ step() {
   printf '%s\n' "--- $*"
   "$@" </dev/null || { failed=1; echo "FAILED: $*"; }
 }
-in() { local folder=$1; shift; (cd "$folder" && "$@"); }
+within() { local folder=$1; shift; (cd "$folder" && "$@"); }
 formatted() { local found; found=$(gofmt -l "$@"); [ -z "$found" ] || { echo "not gofmt'ed: $found"; return 1; }; }
 
 step cargo fmt --all --check
@@ -22,15 +22,14 @@ if [ "$(cat "$staticcheck.version" 2>/dev/null)" != "$staticcheck_version-$(go e
     echo "$staticcheck_version-$(go env GOVERSION)" > "$staticcheck.version"
 fi
 step formatted server e2e bench
-for module in server e2e; do
-  step in $module go vet ./...
-  step in $module "$staticcheck" ./...
+for module in server e2e bench; do
+  step within $module go vet ./...
+  step within $module "$staticcheck" ./...
 done
-for os in darwin; do # what only the other system compiles
-  step in server env GOOS=$os go vet ./...
-done
+step within e2e/mattermost go vet ./...
+step within server env GOOS=darwin go vet ./... # what only the other system compiles
 for package in webapp e2e/browser; do
-  [ -d $package/node_modules ] || step in $package npm ci --no-fund --no-audit --silent
-  step in $package npm run --silent lint
+  [ -d $package/node_modules ] || step within $package npm ci --no-fund --no-audit --silent
+  step within $package npm run --silent lint
 done
 exit $failed

@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-all=(deps wasm rust webapp server bundle mattermost e2e browser)
+all=(deps wasm rust webapp server bundle mattermost bench e2e browser)
 chosen=("$@")
 [ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 
@@ -16,7 +16,9 @@ webapp() { (cd webapp && npm ci --no-fund --no-audit && npm test); }
 server() { (cd server && go test -mod=readonly -race -p 2 -timeout 20m ./...); }
 bundle() { build/bundle.py && build/check-bundle.py dist/postroom-*.tar.gz && build/check-reproducible.sh && build/bundle.py --host-only; }
 mattermost() { build/mattermost.sh; }
-e2e() { (cd e2e && go test -mod=readonly -count=1 -timeout 40m ./...); }
+bench() { (cd bench && go test -mod=readonly ./...); }
+# -v, so that a long run shows where it is.
+e2e() { (cd e2e && go build -mod=readonly -o ../.build/ ./cmd/... && go test -mod=readonly -count=1 -v -timeout 40m ./specs); }
 browser() { (cd e2e/browser && npm ci --no-fund --no-audit && npm test); }
 
 declare -A took result

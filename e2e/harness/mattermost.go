@@ -145,7 +145,7 @@ func (n *Node) start() error {
 		}
 		return err
 	}); err != nil {
-		return fmt.Errorf("Mattermost doesn't answer: %w", err)
+		return fmt.Errorf("the Mattermost server doesn't answer: %w", err)
 	}
 	n.stage.Say("Mattermost is up at %s", own+path)
 	return nil

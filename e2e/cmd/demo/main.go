@@ -108,7 +108,7 @@ func waitConnection(admin *harness.Client, want string) error {
 	return harness.Eventually(waitLimit, func() error {
 		status, err := admin.Status()
 		if err == nil && status.Connection != want {
-			err = fmt.Errorf("Postroom still uses the connection %s", status.Connection)
+			err = fmt.Errorf("the plugin still uses the connection %s", status.Connection)
 		}
 		return err
 	})

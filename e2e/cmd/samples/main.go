@@ -1,0 +1,237 @@
+// The samples that the core's tests of the relay run over: what a real Mattermost sends, of every kind that is easily
+// caused, in three languages, written to core/tests/relay with its tokens replaced by made-up ones of the same shape.
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"postroom/e2e/harness"
+)
+
+// siteURL is what every link begins with; the server is reached at its port all the same.
+const siteURL = "https://chat.example.com"
+
+func main() {
+	harness.Main()
+	stage, err := harness.NewStage(os.Stderr)
+	if err == nil {
+		stage.CloseOnSignal()
+		err = run(stage)
+		stage.Close()
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+type capture struct {
+	stage *harness.Stage
+	node  *harness.Node
+	admin *harness.Client
+	sink  *harness.Sink
+	team  string
+	seen  int
+	dir   string
+}
+
+func run(stage *harness.Stage) error {
+	postgres, err := stage.StartPostgres()
+	if err != nil {
+		return err
+	}
+	dataSource, err := postgres.Database("mattermost")
+	if err != nil {
+		return err
+	}
+	c := &capture{stage: stage, dir: filepath.Join(stage.Root, "core", "tests", "relay")}
+	if c.sink, err = stage.StartSink(); err != nil {
+		return err
+	}
+	if c.node, err = stage.StartNode(harness.NodeConfig{DataSource: dataSource, SiteURL: siteURL}); err != nil {
+		return err
+	}
+	if c.admin, err = c.node.Client.Setup(); err != nil {
+		return err
+	}
+	if err := c.admin.UseSMTP(c.sink.Port); err != nil {
+		return err
+	}
+	if err := c.admin.Patch(map[string]any{
+		"EmailSettings":   map[string]any{"EnableEmailBatching": false},
+		"TeamSettings":    map[string]any{"SiteName": "Acme Chat", "EnableOpenServer": true},
+		"ServiceSettings": map[string]any{"EnableEmailInvitations": true, "EnableUserAccessTokens": true},
+	}); err != nil {
+		return err
+	}
+	var team struct {
+		ID string `json:"id"`
+	}
+	if err := c.admin.Must("POST", "/api/v4/teams", map[string]string{"name": "crew", "display_name": "Crew", "type": "O"}, &team); err != nil {
+		return err
+	}
+	c.team = team.ID
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
+	}
+	for _, locale := range []string{"en", "de", "ja"} {
+		if err := c.all(locale); err != nil {
+			return fmt.Errorf("%s: %w", locale, err)
+		}
+	}
+	return nil
+}
+
+// all causes one mail after the other to a new account and writes each.
+func (c *capture) all(locale string) error {
+	name := "anna." + locale
+	address := name + "@example.com"
+	if err := c.verification(false); err != nil {
+		return err
+	}
+	user, err := c.node.Client.CreateUser(name, locale)
+	if err != nil {
+		return err
+	}
+	if err := c.write("welcome", locale, address); err != nil {
+		return err
+	}
+	session, err := c.node.Client.Login(name, harness.Password)
+	if err != nil {
+		return err
+	}
+	step := func(kind, to string, client *harness.Client, method, path string, body any) error {
+		if err := client.Must(method, path, body, nil); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		return c.write(kind, locale, to)
+	}
+	if err := step("reset", address, c.node.Client, "POST", "/api/v4/users/password/reset/send", map[string]string{"email": address}); err != nil {
+		return err
+	}
+	if err := step("password_change", address, session, "PUT", "/api/v4/users/me/password",
+		map[string]string{"current_password": harness.Password, "new_password": harness.Password + "2"}); err != nil {
+		return err
+	}
+	if session, err = c.node.Client.Login(name, harness.Password+"2"); err != nil {
+		return err
+	}
+	if err := step("username_change", address, session, "PUT", "/api/v4/users/me/patch", map[string]string{"username": name + ".b"}); err != nil {
+		return err
+	}
+	if err := c.invite(locale); err != nil {
+		return err
+	}
+	if err := c.mention(locale, user.ID, name+".b", address); err != nil {
+		return err
+	}
+
+	if err := c.verification(true); err != nil {
+		return err
+	}
+	other := "anna.new." + locale + "@example.com"
+	if err := step("email_change_verify", other, session, "PUT", "/api/v4/users/me/patch",
+		map[string]string{"email": other, "password": harness.Password + "2"}); err != nil {
+		return err
+	}
+	bert := "bert." + locale + "@example.com"
+	if _, err := c.node.Client.CreateUser("bert."+locale, locale); err != nil {
+		return err
+	}
+	if err := c.write("welcome_unverified", locale, bert); err != nil {
+		return err
+	}
+	return step("verify", bert, c.node.Client, "POST", "/api/v4/users/email/verify/send", map[string]string{"email": bert})
+}
+
+func (c *capture) verification(required bool) error {
+	return c.admin.Patch(map[string]any{"EmailSettings": map[string]any{"RequireEmailVerification": required}})
+}
+
+// invite has the server's default language for one who has no account.
+func (c *capture) invite(locale string) error {
+	if err := c.admin.Patch(map[string]any{"LocalizationSettings": map[string]any{"DefaultServerLocale": locale}}); err != nil {
+		return err
+	}
+	guest := "carla." + locale + "@example.com"
+	if err := c.admin.Must("POST", "/api/v4/teams/"+c.team+"/invite/email", []string{guest}, nil); err != nil {
+		return err
+	}
+	return c.write("invitation", locale, guest)
+}
+
+// mention quotes a link of Mattermost's own form, as anybody may.
+func (c *capture) mention(locale, id, name, address string) error {
+	if err := c.admin.Must("POST", "/api/v4/teams/"+c.team+"/members", map[string]string{"team_id": c.team, "user_id": id}, nil); err != nil {
+		return err
+	}
+	if err := c.admin.Must("PUT", "/api/v4/users/"+id+"/status", map[string]string{"user_id": id, "status": "offline"}, nil); err != nil {
+		return err
+	}
+	var channel struct {
+		ID string `json:"id"`
+	}
+	if err := c.admin.Must("GET", "/api/v4/teams/"+c.team+"/channels/name/town-square", nil, &channel); err != nil {
+		return err
+	}
+	quoted := siteURL + "/reset_password_complete?token=" + strings.Repeat("q", 64)
+	post := map[string]string{"channel_id": channel.ID, "message": "Hello @" + name + ", **please** open " + quoted}
+	if err := c.admin.Must("POST", "/api/v4/posts", post, nil); err != nil {
+		return err
+	}
+	return c.write("notification", locale, address)
+}
+
+var tokens = regexp.MustCompile(`(token=3D|t=3D)((?:=\r\n)?[0-9a-z](?:(?:=\r\n)?[0-9a-z]){63})`)
+
+// write waits for the next mail to an address and writes it, its envelope beside it.
+func (c *capture) write(kind, locale, to string) error {
+	var mail harness.Received
+	if err := harness.Eventually(20*time.Second, func() error {
+		mails := c.sink.Mails()
+		for at := c.seen; at < len(mails); at++ {
+			if len(mails[at].To) > 0 && mails[at].To[0] == to {
+				mail, c.seen = mails[at], at+1
+				return nil
+			}
+		}
+		return fmt.Errorf("no %s mail came to %s", kind, to)
+	}); err != nil {
+		return err
+	}
+	data := tokens.ReplaceAllFunc(mail.Data, func(found []byte) []byte {
+		parts := tokens.FindSubmatch(found)
+		return append(append([]byte(nil), parts[1]...), madeUp(string(parts[2]))...)
+	})
+	envelope, err := json.Marshal(map[string]any{"from": mail.From, "to": mail.To})
+	if err != nil {
+		return err
+	}
+	base := filepath.Join(c.dir, kind+"."+locale)
+	if err := os.WriteFile(base+".envelope.json", append(envelope, '\n'), 0o644); err != nil {
+		return err
+	}
+	c.stage.Say("%s", base)
+	return os.WriteFile(base+".eml", data, 0o644)
+}
+
+// madeUp replaces a token by its hash in the same alphabet, soft line breaks left where they are.
+func madeUp(token string) []byte {
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(strings.ReplaceAll(token, "=\r\n", ""))))
+	var out []byte
+	for at := 0; at < len(token); {
+		if strings.HasPrefix(token[at:], "=\r\n") {
+			out, at = append(out, "=\r\n"...), at+3
+			continue
+		}
+		out, hash, at = append(out, hash[0]), hash[1:], at+1
+	}
+	return out
+}
