@@ -44,13 +44,14 @@ fn kind_fits(account: &Account) -> Result<(), Ineligible> {
 }
 
 /// Whether the account is still what the link was made for (S11): the same account, active, of a kind with
-/// a password, the same stored address, octet for octet; for a reset also the same password.
+/// a password, the same stored address, octet for octet; for a reset also the same password. A link that verifies
+/// a pending address is bound to the one that it replaces.
 pub(crate) fn bound(row: &TokenRow, account: Option<&Account>) -> bool {
     account.is_some_and(|account| {
         kind_fits(account).is_ok()
             && !account.deleted
             && account.id == row.account_id
-            && account.email == row.address
+            && (account.email == row.address || row.replaces.as_ref() == Some(&account.email))
             && (row.purpose == Purpose::Verify || account.password_stamp == row.password_stamp)
     })
 }
@@ -80,6 +81,7 @@ pub(crate) mod tests {
             purpose,
             account_id: anna().id,
             address: anna().email,
+            replaces: None,
             password_stamp: anna().password_stamp,
             expires_at: 1_764_003_600_000,
             redirect: None,
@@ -132,6 +134,11 @@ pub(crate) mod tests {
         both(with(|a| a.auth_service = "saml".into()), false);
         both(with(|a| a.auth_service = "magic_link".into()), false);
         both(with(|a| a.has_auth_data = true), false);
+        let pending =
+            TokenRow { address: "new@example.com".into(), replaces: Some(anna().email), ..row(Purpose::Verify) };
+        for (email, good) in [("anna@example.com", true), ("new@example.com", true), ("moved@example.com", false)] {
+            assert_eq!(bound(&pending, Some(&with(|a| a.email = email.into()))), good, "{email}");
+        }
         // Neither another case, nor a prefix, nor a look-alike is the same address.
         for address in ["Anna@example.com", "anna@example.co", "anna@example.com.evil", "аnna@example.com", ""] {
             both(with(|a| a.email = address.into()), false);

@@ -11,7 +11,7 @@ use crate::error::WireError;
 use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
-use crate::{Error, account_mail, app_error, client, email_settings, judge, landing, limit, outcome, request, secret, self_test};
+use crate::{Error, account_mail, app_error, client, email_settings, judge, landing, limit, outcome, relay, request, secret, self_test};
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
 const NOW_MAX: i64 = 253_402_300_799_999;
@@ -80,6 +80,8 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "seal_secret" => call.run_with(secret::ENTROPY, |args, entropy| secret::seal_secret(&args, entropy)),
         "open_secret" => call.run(|args| secret::open_secret(&args)),
         "pass_mail" => call.run_with(secret::ENTROPY_PASS, |args, entropy| secret::pass_mail(args, call.now, entropy)),
+        "read_mail" => call.run(relay::read_mail),
+        "take_mail" => call.run_with(relay::ENTROPY, |args, entropy| relay::take_mail(args, call.now, entropy)),
         "digest_token" => call.run(|args: DigestArgs| {
             Ok(DigestAnswer { digest: Base64(Token::parse(&args.token)?.digest().to_vec()) })
         }),

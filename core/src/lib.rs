@@ -27,6 +27,7 @@ mod judge;
 mod landing;
 mod model;
 mod secret;
+mod relay;
 mod self_test;
 mod wire;
 

@@ -145,6 +145,8 @@ pub struct TokenRow {
     pub account_id: String,
     /// The address it was sent to.
     pub address: String,
+    /// The account's address at that time, where the link verifies another one in its place.
+    pub replaces: Option<String>,
     /// The account's password stamp at that time.
     pub password_stamp: i64,
     /// When it stops working.

@@ -23,6 +23,7 @@ pub use address::mask;
 pub use base::Base;
 pub use compose::compose;
 pub(crate) use compose::site_name;
+pub(crate) use moment::Moment;
 
 use crate::Kind;
 
@@ -78,4 +79,14 @@ pub struct Composed {
     pub masked_to: String,
     /// The locale it was written in; one of [`locale::ALL`].
     pub locale: String,
+}
+
+/// A text with LF line ends as a part's body, and its Content-Transfer-Encoding.
+pub(crate) fn encode_text(text: &str) -> (Vec<u8>, &'static str) {
+    let body = transfer::encode(text);
+    let encoding = match body.encoding() {
+        lettre::message::header::ContentTransferEncoding::Base64 => "base64",
+        _ => "quoted-printable",
+    };
+    (body.into_vec(), encoding)
 }

@@ -189,7 +189,8 @@ func (c *capture) mention(locale, id, name, address string) error {
 	return c.write("notification", locale, address)
 }
 
-var tokens = regexp.MustCompile(`(token=3D|t=3D)((?:=\r\n)?[0-9a-z](?:(?:=\r\n)?[0-9a-z]){63})`)
+// tokens are those of links, `token=` or `t=` before them, in quoted-printable: a line may break anywhere.
+var tokens = regexp.MustCompile(`([tn](?:=\r\n)?=3D)((?:(?:=\r\n)?[0-9a-z]){64})`)
 
 // write waits for the next mail to an address and writes it, its envelope beside it.
 func (c *capture) write(kind, locale, to string) error {

@@ -18,11 +18,13 @@ type Account struct {
 	PasswordStamp int64  `json:"password_stamp"`
 }
 
-// TokenRow is a live token, less its digest. ExpiresAt is in milliseconds since the epoch.
+// TokenRow is a live token, less its digest. ExpiresAt is in milliseconds since the epoch; Replaces is the account's
+// present address where the link verifies a pending one, else nil.
 type TokenRow struct {
 	Purpose       string  `json:"purpose"`
 	AccountID     string  `json:"account_id"`
 	Address       string  `json:"address"`
+	Replaces      *string `json:"replaces"`
 	PasswordStamp int64   `json:"password_stamp"`
 	ExpiresAt     int64   `json:"expires_at"`
 	Redirect      *string `json:"redirect"`
