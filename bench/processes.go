@@ -31,6 +31,10 @@ func (p processor) since(before processor) processor {
 		p.postgres - before.postgres, p.bench - before.bench}
 }
 
+func (p processor) plus(o processor) processor {
+	return processor{p.mattermost + o.mattermost, p.shim + o.shim, p.service + o.service, p.postgres + o.postgres, p.bench + o.bench}
+}
+
 // processorTime reads /proc/<pid>/stat; children that have ended are counted with their parents.
 func (b *bench) processorTime() (p processor) {
 	p.mattermost = used(b.node.PID, false)

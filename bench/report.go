@@ -26,7 +26,6 @@ func newReport() *report {
 
 func (r *report) line(format string, args ...any) {
 	_, _ = fmt.Fprintf(&r.text, format+"\n", args...)
-	fmt.Printf(format+"\n", args...)
 }
 
 // table begins a table.
@@ -51,7 +50,7 @@ func (r *report) write(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, "latest.md")
-	fmt.Println("\nwritten to", path)
+	fmt.Printf("\n%s\nwritten to %s\n", r.text.String(), path)
 	return os.WriteFile(path, []byte(r.text.String()), 0o644)
 }
 

@@ -18,6 +18,9 @@ func (b *bench) timing() error {
 	if err := b.enabled(); err != nil {
 		return err
 	}
+	if err := b.fill(0); err != nil {
+		return err
+	}
 	count := 1000
 	if b.quick {
 		count = 100
