@@ -94,13 +94,13 @@ func patch(base, token string, settings link.EmailSettings) error {
 	defer client.CloseIdleConnections()
 	reply, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("Mattermost's own API could not be reached on this machine: %w", err)
+		return fmt.Errorf("the Mattermost server's own API could not be reached on this machine: %w", err)
 	}
 	defer func() { _ = reply.Body.Close() }()
 	if reply.StatusCode != http.StatusOK {
 		var said model.AppError
 		_ = json.NewDecoder(io.LimitReader(reply.Body, 64<<10)).Decode(&said)
-		return fmt.Errorf("Mattermost refused to change the SMTP settings: %s (status %d)", said.Message, reply.StatusCode)
+		return fmt.Errorf("the Mattermost server refused to change the SMTP settings: %s (status %d)", said.Message, reply.StatusCode)
 	}
 	return nil
 }

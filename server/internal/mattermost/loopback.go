@@ -26,7 +26,7 @@ const (
 )
 
 // ErrNotSent is a call that reached nobody, so nothing can have changed.
-var ErrNotSent = errors.New("Mattermost could not be reached on this machine")
+var ErrNotSent = errors.New("the Mattermost server could not be reached on this machine")
 
 // Local is Mattermost on this machine.
 type Local struct {
