@@ -3,8 +3,6 @@
 //! No parser of HTML, which would weigh more than the rest of the relay: it has to be good at what Mattermost's
 //! templates and Markdown make, and harmless with the rest. One pass, linear in its input.
 
-use mail_parser::decoders::html::add_html_token;
-
 /// Elements whose content is not to be read.
 const SILENT: [&str; 6] = ["head", "style", "script", "template", "title", "noscript"];
 /// Elements that begin a line, and end one.
@@ -31,28 +29,76 @@ const BLOCKS: [&str; 18] = [
 /// Elements with an empty line before and after.
 const PARAGRAPHS: [&str; 7] = ["p", "h1", "h2", "h3", "h4", "h5", "h6"];
 const VOID: [&str; 8] = ["area", "br", "col", "hr", "img", "input", "link", "meta"];
-/// An entity's name is no longer (`&CounterClockwiseContourIntegral;`).
-const MAX_ENTITY: usize = 34;
+/// The longest name below, and the longest number (`&#x10FFFF;`).
+const MAX_REFERENCE: usize = 8;
+/// The references that Go's templates, Markdown and mail editors write; letters they write as they are. mail-parser
+/// knows them all, but not on a 32-bit target: the perfect hash it looks them up by is cut short there (hashify 0.2.9).
+const ENTITIES: [(&str, char); 32] = [
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("nbsp", '\u{a0}'),
+    ("ensp", '\u{2002}'),
+    ("emsp", '\u{2003}'),
+    ("thinsp", '\u{2009}'),
+    ("zwnj", '\u{200c}'),
+    ("zwj", '\u{200d}'),
+    ("shy", '\u{ad}'),
+    ("copy", '\u{a9}'),
+    ("reg", '\u{ae}'),
+    ("trade", '\u{2122}'),
+    ("hellip", '\u{2026}'),
+    ("ndash", '\u{2013}'),
+    ("mdash", '\u{2014}'),
+    ("lsquo", '\u{2018}'),
+    ("rsquo", '\u{2019}'),
+    ("sbquo", '\u{201a}'),
+    ("ldquo", '\u{201c}'),
+    ("rdquo", '\u{201d}'),
+    ("bdquo", '\u{201e}'),
+    ("laquo", '\u{ab}'),
+    ("raquo", '\u{bb}'),
+    ("bull", '\u{2022}'),
+    ("middot", '\u{b7}'),
+    ("times", '\u{d7}'),
+    ("larr", '\u{2190}'),
+    ("rarr", '\u{2192}'),
+    ("euro", '\u{20ac}'),
+];
 
-/// Character references resolved; all else as it was.
+/// Character references resolved; those that are none of ours, and all else, as they were.
 pub(super) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let name = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'#';
-        let len = 1 + from.bytes().skip(1).take(MAX_ENTITY).take_while(name).count();
-        if len > 1 && from.as_bytes().get(len) == Some(&b';') {
-            add_html_token(&mut out, from.get(..=len).unwrap_or_default().as_bytes(), false);
-            rest = from.get(len + 1..).unwrap_or_default();
-        } else {
-            out.push('&');
-            rest = from.get(1..).unwrap_or_default();
-        }
+        let (c, len) = reference(from).unwrap_or(('&', 1));
+        out.push(c);
+        rest = from.get(len..).unwrap_or_default();
     }
     out.push_str(rest);
     out
+}
+
+/// The character that a reference at the beginning of `from` stands for, and the reference's length.
+fn reference(from: &str) -> Option<(char, usize)> {
+    let end = from.bytes().take(MAX_REFERENCE + 2).position(|octet| octet == b';')?;
+    let name = from.get(1..end)?;
+    let c = match name.strip_prefix('#') {
+        Some(number) => {
+            let (digits, radix) = number.strip_prefix(['x', 'X']).map_or((number, 10), |digits| (digits, 16));
+            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            let code = u32::from_str_radix(digits, radix).ok()?;
+            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        None => ENTITIES.iter().find(|(known, _)| *known == name)?.1,
+    };
+    Some((c, end + 1))
 }
 
 /// The text of a document; lines end with LF, no line begins or ends with a space, no two in a row are empty.
@@ -315,6 +361,11 @@ mod tests {
         check("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc\n");
         check("<ul><li>a</li><li>b <b>c</b></li></ul>d", "- a\n- b c\nd\n");
         check("a&amp;b &lt;i&gt; &#228;&#xe4; &nbsp; &nope; & &;", "a&b <i> ää &nope; & &;\n");
+        check(
+            "&#x10FFFF; &#xD800; &#+1; &#; &#x; &#9999999; &amp",
+            "\u{10ffff} \u{fffd} &#+1; &#; &#x; \u{fffd} &amp\n",
+        );
+        check("&copy; 2026&nbsp;A &rarr; &hellip; &Auml;", "\u{a9} 2026 A \u{2192} \u{2026} &Auml;\n");
         check("a < b <3 <", "a < b <3 <\n");
         check("a&zwnj;b\u{ad}c&#0;d", "a\u{200c}bcd\n");
     }
