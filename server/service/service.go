@@ -25,6 +25,7 @@ import (
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
+	"postroom/server/internal/subjects"
 )
 
 const (
@@ -113,7 +114,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 		return nil, err
 	}
 	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log,
-		Switching: &flow.Switching{Engine: s.engine, Store: s.store, Port: s.relayPort}}
+		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Port: s.relayPort}}
 	s.flows.Apply(ctx, snapshot)
 	if err := s.checkKey(snapshot); err != nil {
 		return nil, err

@@ -40,7 +40,8 @@ func digestFiles(paths ...string) (string, error) {
 // secrets go through its standard input; what it or the Go runtime writes goes to a file, because the shim's own
 // stderr is Mattermost's pipe and breaks with it.
 func (l launch) start(ctx context.Context, dir string, server link.Process, settings []byte, relay *os.File) error {
-	handover, err := json.Marshal(link.Handover{Build: l.build, Server: server, Dir: dir, Wasm: l.wasm, HasRelay: relay != nil, Settings: settings})
+	serverDir, _ := os.Getwd() // inherited from the server; without it kinds of mail are not told by their subjects
+	handover, err := json.Marshal(link.Handover{Build: l.build, Server: server, Dir: dir, Wasm: l.wasm, ServerDir: serverDir, HasRelay: relay != nil, Settings: settings})
 	if err != nil {
 		return err
 	}

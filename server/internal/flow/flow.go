@@ -17,6 +17,7 @@ import (
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
+	"postroom/server/internal/subjects"
 )
 
 // Flows are the ways through the service.
@@ -26,6 +27,8 @@ type Flows struct {
 	Outbox *outbox.Outbox
 	Limits *limits.Memory
 	Log    *slog.Logger
+	// Subjects are how the Mattermost server on this machine words its mails' subjects.
+	Subjects *subjects.Subjects
 	// Switching points Mattermost's mail at the relay and back.
 	Switching *Switching
 

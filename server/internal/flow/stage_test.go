@@ -22,6 +22,7 @@ import (
 	"postroom/server/internal/pgtest"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
+	"postroom/server/internal/subjects"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -77,7 +78,7 @@ func newStage(t *testing.T) *stage {
 		db.Close()
 		_ = e.Close(ctx)
 	})
-	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log,
+	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log, Subjects: subjects.New(mattermostDir(t)),
 		Switching: &Switching{Engine: e, Store: db, Port: func() (RelayPort, error) { return RelayPort{}, ErrNoRelay }}}
 	s.flows.Apply(t.Context(), &s.snapshot)
 	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)
@@ -197,4 +198,26 @@ func (s *stage) look(purpose, token string) core.Page {
 		s.Fatal(answer, err)
 	}
 	return *answer.Page
+}
+
+// mattermostDir is a Mattermost server's folder, as far as the subjects of mails go.
+func mattermostDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "i18n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for locale, text := range map[string]string{
+		"en": `[{"id": "api.templates.reset_subject", "translation": "[{{ .SiteName }}] Reset your password"},
+			{"id": "api.templates.verify_subject", "translation": "[{{ .SiteName }}] Email Verification"},
+			{"id": "api.templates.email_change_verify_subject", "translation": "[{{ .SiteName }}] Verify new email address"},
+			{"id": "api.templates.password_change_subject", "translation": "[{{ .SiteName }}] Your password has been updated"},
+			{"id": "api.templates.invite_subject", "translation": "[{{ .SiteName }}] {{ .SenderName }} invited you to join {{ .TeamDisplayName }} Team"}]`,
+		"de": `[{"id": "api.templates.reset_subject", "translation": "[{{ .SiteName }}] Passwort zurücksetzen"}]`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "i18n", locale+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

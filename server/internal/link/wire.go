@@ -33,6 +33,8 @@ type Handover struct {
 	Server Process `json:"server"`
 	Dir    string  `json:"dir"`
 	Wasm   string  `json:"wasm"`
+	// ServerDir is the folder that the Mattermost server runs from, with its translations.
+	ServerDir string `json:"server_dir"`
 	// HasRelay: file descriptor 4 is the relay's listening socket, held by the shim meanwhile.
 	HasRelay bool            `json:"has_relay"`
 	Settings json.RawMessage `json:"settings"`

@@ -50,6 +50,7 @@ type Outbox struct {
 	current atomic.Pointer[current]
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
 	accepts chan *accepting
+	relays  chan *relaying
 	notices notices
 
 	life       context.Context // of the keeper and the acceptor; ended by Stop
@@ -59,6 +60,9 @@ type Outbox struct {
 	sending    sync.WaitGroup
 	sendLife   context.Context
 	endSending context.CancelFunc
+
+	// relayTrouble: the relay's last mail could not be stored, as the database was out of reach.
+	relayTrouble atomic.Bool
 
 	kicked  chan struct{} // settings changed or a decision was made
 	changed atomic.Bool   // the settings, since the guard was last asked
@@ -80,7 +84,7 @@ func New(options Options) (*Outbox, error) {
 	}
 	o := &Outbox{
 		store: options.Store, engine: options.Engine, log: options.Log, node: options.Node, tuning: Defaults,
-		accepts: make(chan *accepting, 4096), kicked: make(chan struct{}, 1), state: Starting,
+		accepts: make(chan *accepting, 4096), relays: make(chan *relaying, 256), kicked: make(chan struct{}, 1), state: Starting,
 		problem: "The outbox was not started.",
 	}
 	if options.Tuning != nil {
@@ -130,6 +134,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}
 	o.started = true
 	o.ended.Go(o.acceptLoop)
+	o.ended.Go(o.relayLoop)
 	o.ended.Go(func() { o.keep(migrated) })
 	return nil
 }

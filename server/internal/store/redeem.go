@@ -94,16 +94,17 @@ func (s *Store) Consume(ctx context.Context, claimID string) error {
 }
 
 // tokenColumns are a core.TokenRow's, of a token aliased t.
-const tokenColumns = `t.purpose, t.account_id, t.address, t.password_stamp, t.expires_at, t.redirect`
+const tokenColumns = `t.purpose, t.account_id, t.address, t.password_stamp, t.expires_at, t.redirect,
+	t.replaces`
 
 type tokenRow struct {
-	purpose, accountID, address, redirect *string
-	passwordStamp                         *int64
-	expiresAt                             *time.Time
+	purpose, accountID, address, redirect, replaces *string
+	passwordStamp                                   *int64
+	expiresAt                                       *time.Time
 }
 
 func (r *tokenRow) targets() []any {
-	return []any{&r.purpose, &r.accountID, &r.address, &r.passwordStamp, &r.expiresAt, &r.redirect}
+	return []any{&r.purpose, &r.accountID, &r.address, &r.passwordStamp, &r.expiresAt, &r.redirect, &r.replaces}
 }
 
 func (r *tokenRow) row() *core.TokenRow {
@@ -112,7 +113,7 @@ func (r *tokenRow) row() *core.TokenRow {
 	}
 	return &core.TokenRow{
 		Purpose: *r.purpose, AccountID: *r.accountID, Address: *r.address, PasswordStamp: *r.passwordStamp,
-		ExpiresAt: millis(*r.expiresAt), Redirect: r.redirect,
+		ExpiresAt: millis(*r.expiresAt), Redirect: r.redirect, Replaces: r.replaces,
 	}
 }
 

@@ -84,28 +84,53 @@ func (s *Store) SetEnabled(ctx context.Context, enabled bool) error {
 	return wrap("note whether the relay is on", err)
 }
 
-// MattermostToken is the row of Mattermost's own table that a link in a mail names; nil where there is none of the two
-// types that Postroom takes.
-func (s *Store) MattermostToken(ctx context.Context, token string) (*core.MattermostToken, error) {
-	var found core.MattermostToken
-	var extra string
-	err := s.pool.QueryRow(ctx, `SELECT type, createat, coalesce(extra, '') FROM tokens WHERE token = $1 AND type = ANY($2)`,
-		token, []string{InnerReset, InnerVerify}).Scan(&found.Type, &found.CreatedAt, &extra)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
+// MailFacts are what the core asks about a mail of Mattermost's. Now is PostgreSQL's clock.
+type MailFacts struct {
+	Account  *core.Account // by the recipient's address
+	TokenRow *core.MattermostToken
+	Owner    *core.Account // of the token row
+	Now      time.Time
+}
+
+// MailFacts looks up a mail's one recipient (lower-cased, empty for none) and the token of Mattermost's in it (empty for
+// none), where that is of the two types that Postroom takes.
+func (s *Store) MailFacts(ctx context.Context, recipient, token string) (MailFacts, error) {
+	var found MailFacts
+	var account accountRow
+	var kind, extra *string
+	var createdAt *int64
+	targets := append([]any{&found.Now, &kind, &createdAt, &extra}, account.targets()...)
+	err := s.pool.QueryRow(ctx, `SELECT clock.now, k.type, k.createat, k.extra, `+accountColumns+`
+		FROM (SELECT now() AS now) clock
+		LEFT JOIN users u ON u.email = $1
+		LEFT JOIN tokens k ON k.token = $2 AND k.type = ANY($3)`,
+		recipient, token, []string{InnerReset, InnerVerify}).Scan(targets...)
 	if err != nil {
-		return nil, wrap("read Mattermost's token", err)
+		return MailFacts{}, wrap("look up a mail's recipient", err)
+	}
+	found.Account = account.account()
+	if kind == nil {
+		return found, nil
 	}
 	var owner struct {
 		UserID string `json:"UserId"`
 		Email  string
 	}
-	if json.Unmarshal([]byte(extra), &owner) != nil || owner.UserID == "" {
-		return nil, nil // nothing that Mattermost would redeem
+	if json.Unmarshal([]byte(or(extra, "")), &owner) != nil || owner.UserID == "" {
+		return found, nil // nothing that Mattermost would redeem
 	}
-	found.UserID, found.Email = owner.UserID, owner.Email
-	return &found, nil
+	found.TokenRow = &core.MattermostToken{Type: *kind, UserID: owner.UserID, Email: owner.Email, CreatedAt: or(createdAt, 0)}
+	if found.Owner = found.Account; found.Owner == nil || found.Owner.ID != owner.UserID {
+		found.Owner, err = s.AccountByID(ctx, owner.UserID)
+	}
+	return found, err
+}
+
+// HasMail is whether a mail of that id is there.
+func HasMail(ctx context.Context, tx pgx.Tx, mailID string) (bool, error) {
+	var has bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM postroom.mails WHERE id = $1::uuid)`, mailID).Scan(&has)
+	return has, wrap("look for a mail", err)
 }
 
 // TakeMattermostToken takes the row out of Mattermost's table; false says that it was gone already: used, or replaced.
