@@ -44,7 +44,7 @@ fuzz: ## each fuzz target for a minute
 	build/fuzz.sh
 
 golden: ## writes the golden files anew
-	INSTA_UPDATE=always cargo test --workspace --quiet
+	UPDATE_GOLDEN=1 cargo test --workspace --quiet
 
 clean: ## removes what was built
 	rm -rf .build dist target webapp/node_modules e2e/browser/node_modules e2e/.out bench/.out
