@@ -22,9 +22,14 @@ for request in contract/fixtures/*/*.request.json; do
   name=${request#contract/fixtures/}
   cp "$request" "core/fuzz/corpus/dispatch/${name//\//-}"
 done
+# The octet before each says how many recipients.
+mkdir -p core/fuzz/corpus/relayed_mail
+for mail in core/tests/relay/*.eml; do
+  { printf '\0'; cat "$mail"; } > "core/fuzz/corpus/relayed_mail/$(basename "$mail")"
+done
 
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(dispatch landing_form public_body smtp_reply account_mail)
+[ ${#targets[@]} -gt 0 ] || targets=(dispatch landing_form public_body smtp_reply account_mail relayed_mail)
 host=$(rustc -vV | sed -n 's/^host: //p')
 cd core
 for target in "${targets[@]}"; do

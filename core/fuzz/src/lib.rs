@@ -9,6 +9,11 @@ pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// Bytes that the boundary wrote.
+pub fn decode(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).expect("base64")
+}
+
 /// A site that works.
 pub fn site() -> Value {
     json!({

@@ -5,6 +5,8 @@ use crate::{Purpose, Site, mail};
 
 const RESET: &str = "/reset_password_complete?";
 const VERIFY: &str = "/do_verify_email?";
+/// Octets before `/pl/` that a URL is looked for in: so a body of nothing else takes no longer than another.
+const MAX_URL: usize = 1200;
 /// `model.TokenSize` is 64.
 const MAX_TOKEN: usize = 128;
 
@@ -52,7 +54,8 @@ pub(super) fn leads_to(text: &str, path: &str, origins: &[String]) -> bool {
 pub(super) fn leads_to_a_post(text: &str, origins: &[String]) -> bool {
     text.match_indices("/pl/").any(|(at, _)| {
         let before = text.get(..at).unwrap_or_default();
-        let begin = before.rfind(ends_a_url).map_or(0, |end| end + 1);
+        let within = |(begin, c): &(usize, char)| at - begin <= MAX_URL && !ends_a_url(*c);
+        let begin = before.char_indices().rev().take_while(within).last().map_or(at, |(begin, _)| begin);
         let url = before.get(begin..).unwrap_or_default();
         let team = |rest: &str| {
             rest.strip_prefix("/landing#")
