@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"postroom/server/internal/limits"
 	"postroom/server/internal/link"
 	"postroom/server/internal/outbox"
+	"postroom/server/internal/relay"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 	"postroom/server/internal/subjects"
@@ -70,15 +72,18 @@ func tell(ready *os.File, err error) {
 // service is what runs.
 type service struct {
 	from   link.Handover
-	source string // the database's address; secret
+	latest atomic.Pointer[settings.Snapshot] // as Mattermost has them
 	log    *slog.Logger
 	feed   *feed
 	engine *engine.Engine
 	store  *store.Store
 	outbox *outbox.Outbox
 	flows  *flow.Flows
+	relay  *relay.Relay // nil where it can't listen
 	server *http.Server
 
+	saying      sync.Once
+	orders      chan link.Line // what the shim is to do, beside acts
 	files       *link.Listener
 	relaySocket atomic.Pointer[os.File]
 	port        atomic.Pointer[flow.RelayPort]
@@ -96,12 +101,12 @@ var (
 
 func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	ctx, end := context.WithCancelCause(context.Background())
-	s := &service{from: from, log: log, feed: feed, ctx: ctx, end: end}
+	s := &service{from: from, log: log, feed: feed, ctx: ctx, end: end, orders: make(chan link.Line, 8)}
 	snapshot, warnings, err := settings.Parse(from.Settings)
 	if err != nil {
 		return nil, err
 	}
-	s.source = snapshot.DataSource
+	s.latest.Store(snapshot)
 	s.warn(warnings)
 	if s.engine, err = s.openEngine(); err != nil {
 		return nil, err
@@ -144,7 +149,12 @@ func (s *service) bringUp() error {
 	if err := s.openRelay(); err != nil {
 		return err
 	}
-	return s.outbox.Start(s.ctx)
+	s.outbox.Apply(s.flows.Apply(s.ctx, s.latest.Load()))
+	if err := s.outbox.Start(s.ctx); err != nil || s.relay == nil {
+		return err
+	}
+	s.relay.Start()
+	return nil
 }
 
 // keepBringingUp tries again until the database is back.
@@ -206,10 +216,11 @@ func (s *service) apply(raw []byte) error {
 		return err
 	}
 	s.warn(warnings)
-	if snapshot.DataSource != s.source {
+	if snapshot.DataSource != s.latest.Load().DataSource {
 		s.end(errNewSource)
 		return nil
 	}
+	s.latest.Store(snapshot)
 	s.outbox.Apply(s.flows.Apply(s.ctx, snapshot))
 	return nil
 }
@@ -273,6 +284,7 @@ func (s *service) wait() {
 	stopped := make(chan struct{})
 	go func() { // the outbox first: requests that come meanwhile are still accepted
 		defer close(stopped)
+		s.closeRelay(ctx)
 		if err := s.outbox.Stop(ctx); err != nil {
 			s.log.Warn("not everything that ran could finish; it is taken up again elsewhere or later", "error", err)
 		}

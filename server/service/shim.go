@@ -74,6 +74,7 @@ func (s *service) stream(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-s.feed.queue.ended:
 			return
+		case line = <-s.orders:
 		case record := <-s.feed.queue.lines:
 			line.Log = &record
 		case <-life.C:

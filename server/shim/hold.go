@@ -66,17 +66,21 @@ func (k *keeper) putBack(ctx context.Context) {
 		off = k.off
 		k.mutex.Unlock()
 	}
-	if off == nil {
-		return
+	if off != nil {
+		k.carryOut(ctx, *off)
 	}
-	outcome := link.Switched{On: false}
-	if err := switchMail(k.api, *off); err != nil {
+}
+
+// carryOut does a switch and tells the service what became of it.
+func (k *keeper) carryOut(ctx context.Context, to link.Switch) {
+	outcome := link.Switched{On: to.On}
+	if err := switchMail(k.api, to); err != nil {
 		outcome.Error = err.Error()
-		k.api.LogError("Mattermost's SMTP settings could not be put back; set them in System Console > Environment > SMTP", "error", err.Error())
+		k.api.LogError("Mattermost's SMTP settings could not be changed; set them in System Console > Environment > SMTP", "error", err.Error())
 	}
 	if body, err := json.Marshal(outcome); err == nil {
 		if err := k.post(ctx, link.PathSwitched, body); err != nil {
-			k.api.LogWarn("the service was not told that the relay is off", "error", err.Error())
+			k.api.LogWarn("the service was not told that the relay was switched", "error", err.Error())
 		}
 	}
 }

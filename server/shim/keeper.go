@@ -213,6 +213,9 @@ func (k *keeper) obey(ctx context.Context, line link.Line) {
 	if line.Relay {
 		k.holdRelay(ctx)
 	}
+	if line.Switch != nil {
+		k.carryOut(ctx, *line.Switch)
+	}
 	if len(line.Acts) == 0 {
 		return
 	}

@@ -34,6 +34,9 @@ func (r RelayPort) settings() link.EmailSettings {
 	}
 }
 
+// settingsWithin is how long new settings may take from Mattermost to here.
+const settingsWithin = 3 * time.Second
+
 // ErrNoRelay is the answer of a node whose relay is not listening yet.
 var ErrNoRelay = errors.New("the relay of this node is not listening yet; try again in a moment, or look for the reason in the log")
 
@@ -218,9 +221,20 @@ func (f *Flows) Switched(ctx context.Context, outcome link.Switched) (Answer, er
 		f.Log.Warn("that the relay was switched could not be noted", "on", outcome.On, "error", err)
 	}
 	f.Log.Info("Mattermost's mail was pointed elsewhere", "relay", outcome.On)
+	f.awaitSettings(ctx, outcome.On)
 	answer, err := f.RelayStatus(ctx)
 	answer.Audit = audit
 	return answer, err
+}
+
+// awaitSettings waits a little for the new settings, which Mattermost tells the plugin on a way of their own, so that
+// the answer speaks of them.
+func (f *Flows) awaitSettings(ctx context.Context, on bool) {
+	for deadline := time.Now().Add(settingsWithin); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(pause) {
+		if f.Switching.PointsAtRelay(f.current.Load().saved) == on {
+			return
+		}
+	}
 }
 
 func (f *Flows) switchFailed(ctx context.Context, on bool, why string) (Answer, error) {

@@ -59,6 +59,8 @@ type Line struct {
 	Acts []Act      `json:"acts,omitempty"`
 	// Relay: the relay's socket or the way back has changed and is to be fetched.
 	Relay bool `json:"relay,omitempty"`
+	// Switch is to be carried out, and its outcome reported.
+	Switch *Switch `json:"switch,omitempty"`
 }
 
 // LogRecord is a line of the service's log, to be written to Mattermost's.
