@@ -190,7 +190,11 @@ func (s *service) openEngine() (*engine.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the core could not be read: %w; upload the plugin's bundle again", err)
 	}
-	return engine.New(s.ctx, engine.Options{Wasm: wasm, CacheDir: engine.CacheDir(), Logger: s.log})
+	return engine.New(s.ctx, engine.Options{
+		Wasm: wasm, CacheDir: engine.CacheDir(), Logger: s.log,
+		// What the largest mail of the relay's takes (30 MB: 512 MiB and 6 s on a busy machine, measured).
+		MemoryPages: 8192, Deadline: 20 * time.Second,
+	})
 }
 
 // checkKey fails early, in the core's words, when mails could not be sealed.

@@ -534,3 +534,22 @@ func TestNoTokenOfMattermostsStays(t *testing.T) {
 		}
 	}
 }
+
+// TestALargeMail goes through whole: pictures of a notification.
+func TestALargeMail(t *testing.T) {
+	s := relayStage(t)
+	message := []byte("From: mm@example.com\r\nTo: anna.en@example.com\r\nSubject: pictures\r\nMIME-Version: 1.0\r\n" +
+		"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + strings.Repeat(strings.Repeat("A", 76)+"\r\n", 12<<20/78))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.flows.Take(ctx, "mm@example.com", []string{"anna.en@example.com"}, message); err != nil {
+		t.Fatal(err)
+	}
+	mail := s.mails(1)[0]
+	if mail.Size < len(message) || mail.Note != nil && strings.Contains(*mail.Note, "passed_on") {
+		t.Errorf("%d of %d octets, %v", mail.Size, len(message), mail.Note)
+	}
+	if body := s.body(mail.ID); len(body) < 12<<20 {
+		t.Errorf("%d octets open", len(body))
+	}
+}

@@ -47,7 +47,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal("the core is not built; run make wasm: ", err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := engine.New(t.Context(), engine.Options{Wasm: wasm, CacheDir: cache(t)})
+	e, err := engine.New(t.Context(), engine.Options{Wasm: wasm, CacheDir: cache(t), MemoryPages: 8192, Deadline: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,17 +43,21 @@ type Limits struct {
 
 // Defaults are in force outside tests.
 var Defaults = Limits{
-	MessageBytes: 30 << 20, Connections: 200, Recipients: 1000,
+	// 200 at once, and a margin, so that a look at whether the relay answers need not wait for them.
+	MessageBytes: 30 << 20, Connections: 256, Recipients: 1000,
 	Login: 15 * time.Second, Command: time.Minute, Write: 30 * time.Second, Session: 10 * time.Minute, Taking: 30 * time.Second,
 }
 
 // maxLine bounds a line of a mail; a longer one than RFC 5321 allows is no reason to lose it, the core mends it.
 const maxLine = 1 << 20
 
-// Mails above smallMail are read by a few at once, so that 200 of them don't take all memory.
+// Mails above these sizes are taken a few at a time, so that 200 of them don't take all memory: on its way through the
+// core a mail is held some twelve times over.
 const (
 	smallMail  = 256 << 10
 	largeMails = 4
+	largeMail  = 4 << 20
+	hugeMails  = 1
 )
 
 // Options are what a Relay is made of; all of it is needed but Limits.
@@ -74,7 +78,7 @@ type Relay struct {
 	limits      Limits
 	server      *smtp.Server
 	listener    *listener
-	large       chan struct{}
+	large, huge chan struct{} // places for mails above smallMail, and above largeMail
 
 	life   context.Context // of what is being taken
 	end    context.CancelFunc
@@ -90,7 +94,8 @@ func New(o Options) (*Relay, error) {
 	if !ok || !address.IP.IsLoopback() {
 		return nil, errors.New("the relay listens on a loopback address only")
 	}
-	r := &Relay{taker: o.Taker, credentials: o.Credentials, log: o.Log, limits: Defaults, large: make(chan struct{}, largeMails)}
+	r := &Relay{taker: o.Taker, credentials: o.Credentials, log: o.Log, limits: Defaults,
+		large: make(chan struct{}, largeMails), huge: make(chan struct{}, hugeMails)}
 	if o.Limits != nil {
 		r.limits = *o.Limits
 	}

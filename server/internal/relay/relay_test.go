@@ -252,7 +252,7 @@ func must(t *testing.T, client *smtp.Client, to string) io.WriteCloser {
 }
 
 func TestTwoHundredAtOnceAndMoreWait(t *testing.T) {
-	f := start(t, func(o *Options) { o.Limits.Login = time.Minute })
+	f := start(t, func(o *Options) { o.Limits.Login, o.Limits.Connections = time.Minute, 200 })
 	var ready, senders sync.WaitGroup
 	all := make(chan struct{})
 	ready.Add(200)
@@ -658,5 +658,39 @@ func TestCheck(t *testing.T) {
 	}
 	if err := Check(ctx, "127.0.0.1:1", f.certificate, f.credentials); err == nil {
 		t.Error("nobody listens, and that is well")
+	}
+}
+
+// TestHugeMailsTakeTurns, and none is lost or holds a place for ever.
+func TestHugeMailsTakeTurns(t *testing.T) {
+	f := start(t)
+	var mu sync.Mutex
+	now, most := 0, 0
+	f.taker.take = func(context.Context) error {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(20 * time.Millisecond)
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return nil
+	}
+	message := "Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 76)+"\r\n", largeMail/64)
+	var senders sync.WaitGroup
+	for range 6 {
+		senders.Go(func() {
+			if err := f.send(f.plain, "mm@example.com", []string{"anna@example.com"}, message); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	senders.Wait()
+	if len(f.taker.taken()) != 6 || most != hugeMails {
+		t.Errorf("%d mails, %d at once", len(f.taker.taken()), most)
+	}
+	if len(f.relay.large) != 0 || len(f.relay.huge) != 0 {
+		t.Error("places stay taken")
 	}
 }

@@ -82,7 +82,19 @@ var errTooMany = errors.New("too many large mails at once")
 
 // read gives the whole message; done is to be called when it is no longer needed.
 func (s *session) read(from io.Reader) (message []byte, done func(), err error) {
-	done = func() {}
+	var places []chan struct{}
+	done = func() {
+		for _, place := range places {
+			<-place
+		}
+	}
+	enter := func(place chan struct{}) error {
+		if err := s.enter(place); err != nil {
+			return err
+		}
+		places = append(places, place)
+		return nil
+	}
 	message = make([]byte, 0, 32<<10)
 	for {
 		if len(message) == cap(message) {
@@ -91,12 +103,17 @@ func (s *session) read(from io.Reader) (message []byte, done func(), err error) 
 		n, err := from.Read(message[len(message):cap(message)])
 		before := len(message)
 		message = message[:before+n]
+		full := error(nil)
 		if before <= smallMail && len(message) > smallMail {
-			if done, err = s.large(err); err != nil {
-				return nil, done, err
-			}
+			full = enter(s.relay.large)
+		}
+		if full == nil && before <= largeMail && len(message) > largeMail {
+			full = enter(s.relay.huge)
 		}
 		switch {
+		case full != nil:
+			done()
+			return nil, nil, full
 		case err == io.EOF: //nolint:errorlint // io.Reader's own
 			if len(message) == 0 || message[len(message)-1] != '\n' { // only by BDAT
 				message = append(message, "\r\n"...)
@@ -104,22 +121,22 @@ func (s *session) read(from io.Reader) (message []byte, done func(), err error) 
 			return message, done, nil
 		case err != nil:
 			done()
-			return nil, func() {}, err
+			return nil, nil, err
 		}
 	}
 }
 
-// large waits for a place among the large mails. It passes on what reading said.
-func (s *session) large(read error) (done func(), err error) {
+// enter waits for a place among the mails of a size.
+func (s *session) enter(place chan struct{}) error {
 	wait := time.NewTimer(s.relay.limits.Taking)
 	defer wait.Stop()
 	select {
-	case s.relay.large <- struct{}{}:
-		return func() { <-s.relay.large }, read
+	case place <- struct{}{}:
+		return nil
 	case <-wait.C:
 	case <-s.relay.life.Done():
 	}
-	return func() {}, errTooMany
+	return errTooMany
 }
 
 // unread is the answer to a mail that was not read whole.
