@@ -26,7 +26,8 @@ server: wasm ## the plugin's executable for this machine
 webapp: wasm ## the web package: installed, type-checked, tested
 	cd webapp && npm ci --no-fund --no-audit && npm test
 
-bundle: wasm
+bundle:
+	build/wasm.sh host
 	build/bundle.py --host-only
 
 dist: wasm ## dist/postroom-<version>.tar.gz for every platform, checked

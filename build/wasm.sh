@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The core as WebAssembly: .build/core.wasm for the service, .build/web/ for browsers and Node.
 #   build/wasm.sh        builds what is out of date and checks the exports against wasm/exports.txt
+#   build/wasm.sh host   .build/core.wasm only: all that the plugin needs
 #   build/wasm.sh lint   clippy over the two modules, each for its own target
 # Needs rustup, and a C compiler for ring: clang where it is, else PyPI's ziglang, in a folder of its own. No root.
 set -euo pipefail
@@ -41,8 +42,10 @@ if [ "${1:-}" = lint ]; then
   exit
 fi
 
+echo "building the core (a minute or two, once)"
 cargo build --quiet --locked --release -p postroom-wasm-host --target wasm32-wasip1
 build/check-exports.py target/wasm32-wasip1/release/postroom_wasm_host.wasm wasm/exports.txt .build/core.wasm
+[ "${1:-}" != host ] || exit 0
 
 cargo build --quiet --locked --release -p postroom-wasm-web --target wasm32-unknown-unknown
 web=target/wasm32-unknown-unknown/release/postroom_wasm_web.wasm
