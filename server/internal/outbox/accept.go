@@ -134,6 +134,7 @@ func (o *Outbox) commit(batch []*accepting) {
 	if len(jobs) == 0 {
 		return
 	}
+	o.flood.count(len(jobs))
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	_, err := o.client.InsertMany(ctx, jobs)

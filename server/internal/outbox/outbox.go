@@ -51,6 +51,7 @@ type Outbox struct {
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
 	accepts chan *accepting
 	relays  chan *relaying
+	flood   flood
 	notices notices
 
 	life       context.Context // of the keeper and the acceptor; ended by Stop

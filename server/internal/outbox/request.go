@@ -30,6 +30,7 @@ func (*requestWorker) Timeout(*river.Job[requestArgs]) time.Duration { return re
 
 // Work is River's. Nothing is returned as an error: River would log it each time and keep it in the job's row.
 func (w *requestWorker) Work(ctx context.Context, job *river.Job[requestArgs]) error {
+	w.o.flood.standBack(ctx)
 	err := w.work(ctx, job)
 	if err == nil {
 		return nil
