@@ -1,0 +1,112 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postroom/server/internal/core"
+	"postroom/server/internal/courier/peer"
+	"postroom/server/internal/store"
+)
+
+// notification is a mail of Mattermost's, sealed as it came.
+func (w *world) notification(key string, number int) *Relayed {
+	w.t.Helper()
+	var passed core.PassMailResult
+	err := realEngine(w.t).Call(context.Background(), core.OpPassMail, time.Now(), core.PassMailArgs{
+		Message:      fmt.Appendf(nil, "Subject: notification %d\r\n\r\nbody\r\n", number),
+		EnvelopeFrom: "mm@example.com", EnvelopeTo: []string{"anna@example.com"}, Key: key,
+	}, &passed)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &Relayed{Mails: []store.NewMail{{
+		ID: passed.Recipients[0].ID, Kind: "notification", Class: store.ClassNotification, AccountID: "anna", MaskedTo: "a***@example.com",
+		Size: passed.Mail.Size, KeyID: passed.Mail.KeyID, ExpiresAt: time.UnixMilli(passed.Mail.ExpiresAt), Sealed: passed.Recipients[0].Sealed,
+	}}}
+}
+
+// relay commits that many notifications, many at once.
+func (w *world) relay(o *Outbox, n int) {
+	w.t.Helper()
+	var callers sync.WaitGroup
+	for from := range 10 {
+		callers.Go(func() {
+			for i := from; i < n; i += 10 {
+				if err := o.Commit(context.Background(), w.notification(keyOne, i)); err != nil {
+					w.t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestRelayedMailIsSentAndWiped(t *testing.T) {
+	w := newWorld(t)
+	o := w.start()
+	w.relay(o, 60) // more than there are senders: some go through River
+	w.eventually("all are sent", func() bool {
+		return w.text(`SELECT count(*) FROM postroom.mails WHERE state = 'sent' AND sealed IS NULL AND class = 'notification'`) == "60"
+	})
+	seen := map[string]bool{}
+	for _, mail := range w.peer.Mails() {
+		seen[mail.Data] = true
+	}
+	if len(seen) != 60 || len(w.peer.Mails()) != 60 {
+		t.Errorf("%d different ones among %d", len(seen), len(w.peer.Mails()))
+	}
+}
+
+// TestAResetPassesAHeapOfNotifications (R11): account mail has senders, workers and connections of its own.
+func TestAResetPassesAHeapOfNotifications(t *testing.T) {
+	w := newWorld(t)
+	o := w.start()
+	w.peer.At(peer.RCPT, peer.After(200*time.Millisecond, peer.Say("250 2.1.5 Ok")))
+	w.relay(o, 600)
+	began := time.Now()
+	w.ask(o, "reset", "ben")
+	w.eventually("the reset is sent", func() bool {
+		return w.text(`SELECT state FROM postroom.mails WHERE kind = 'reset'`) == store.StateSent
+	})
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if heap := w.text(`SELECT count(*) > 100 FROM postroom.mails m, (SELECT finished_at FROM postroom.mails WHERE kind = 'reset') r
+		WHERE m.kind = 'notification' AND (m.finished_at IS NULL OR m.finished_at > r.finished_at)`); heap != "true" {
+		t.Error("there was no heap to pass")
+	}
+}
+
+// TestALifetimeThatEnds: a notification is shown as failed, not sent late and not called cancelled.
+func TestALifetimeThatEnds(t *testing.T) {
+	w := newWorld(t)
+	o := w.start()
+	w.peer.At(peer.RCPT, peer.Say("450 4.2.1 later"))
+	w.relay(o, 1)
+	w.eventually("it is deferred", func() bool { return w.states() == store.StateDeferred })
+	w.exec(`UPDATE postroom.mails SET expires_at = now()`)
+	w.hurry()
+	w.eventually("it has failed", func() bool { return w.states() == store.StateFailed })
+	if why := w.text(`SELECT reason FROM postroom.mails`); !strings.Contains(why, "lifetime") {
+		t.Error(why)
+	}
+}
+
+// TestAKeyThatDiffers: a mail sealed under another key than this node's waits for a node that has it.
+func TestAKeyThatDiffers(t *testing.T) {
+	w := newWorld(t)
+	o := w.start()
+	if err := o.Commit(t.Context(), w.notification(keyTwo, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("its key is missed", func() bool { return w.text(`SELECT key_missing_since FROM postroom.mails`) != "" })
+	time.Sleep(2 * quick.KeyPatience)
+	if state := w.states(); state != store.StateQueued {
+		t.Error(state)
+	}
+}
