@@ -134,13 +134,20 @@ pub(crate) mod tests {
         both(with(|a| a.auth_service = "saml".into()), false);
         both(with(|a| a.auth_service = "magic_link".into()), false);
         both(with(|a| a.has_auth_data = true), false);
-        let pending =
-            TokenRow { address: "new@example.com".into(), replaces: Some(anna().email), ..row(Purpose::Verify) };
-        for (email, good) in [("anna@example.com", true), ("new@example.com", true), ("moved@example.com", false)] {
+        let pending = TokenRow {
+            address: "new@example.com".into(),
+            replaces: Some(anna().email),
+            ..row(Purpose::Verify)
+        };
+        for (email, good) in
+            [("anna@example.com", true), ("new@example.com", true), ("moved@example.com", false)]
+        {
             assert_eq!(bound(&pending, Some(&with(|a| a.email = email.into()))), good, "{email}");
         }
         // Neither another case, nor a prefix, nor a look-alike is the same address.
-        for address in ["Anna@example.com", "anna@example.co", "anna@example.com.evil", "аnna@example.com", ""] {
+        for address in
+            ["Anna@example.com", "anna@example.co", "anna@example.com.evil", "аnna@example.com", ""]
+        {
             both(with(|a| a.email = address.into()), false);
         }
     }

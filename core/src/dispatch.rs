@@ -11,7 +11,10 @@ use crate::error::WireError;
 use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
-use crate::{Error, account_mail, app_error, client, email_settings, judge, landing, limit, outcome, relay, request, secret, self_test};
+use crate::{
+    Error, account_mail, app_error, client, email_settings, judge, landing, limit, outcome, relay, request,
+    secret, self_test,
+};
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
 const NOW_MAX: i64 = 253_402_300_799_999;
@@ -54,7 +57,11 @@ pub fn dispatch(request: &[u8]) -> Vec<u8> {
 
 fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
     let request: Request<'_> = serde_json::from_slice(request).map_err(|error| Error::MalformedRequest {
-        detail: format!("not {{op, now, entropy, args}} in JSON, at line {} column {}", error.line(), error.column()),
+        detail: format!(
+            "not {{op, now, entropy, args}} in JSON, at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     })?;
     if !(0..=NOW_MAX).contains(&request.now) {
         return Err(Error::argument("now", "milliseconds since the Unix epoch, up to the year 9999"));
@@ -65,12 +72,14 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
     match request.op.as_ref() {
         "self_test" => call.run(|args| self_test::answer(&args)),
         "read_request" => call.run(|args| Ok(request::answer(&args))),
-        "client_key" => call.run(|args: ClientKeyArgs| Ok(ClientKeyAnswer { client_key: client::key(&args.client_address) })),
+        "client_key" => call
+            .run(|args: ClientKeyArgs| Ok(ClientKeyAnswer { client_key: client::key(&args.client_address) })),
         "limit" => call.run(|args: LimitArgs| limit::decide(&args.rules, call.now)),
-        "prepare" => call.run_with(account_mail::ENTROPY, |args, entropy| account_mail::answer(&args, call.now, entropy)),
-        "compose_test" => {
-            call.run_with(account_mail::ENTROPY_TEST, |args, entropy| account_mail::compose_test(&args, call.now, entropy))
-        }
+        "prepare" => call
+            .run_with(account_mail::ENTROPY, |args, entropy| account_mail::answer(&args, call.now, entropy)),
+        "compose_test" => call.run_with(account_mail::ENTROPY_TEST, |args, entropy| {
+            account_mail::compose_test(&args, call.now, entropy)
+        }),
         "read_test" => call.run(|args| Ok(email_settings::read_test(&args))),
         "mattermost_connection" => call.run(|args| email_settings::mattermost_connection(&args)),
         "test_reply" => call.run(|args: TestReplyArgs| Ok(test_reply(&args))),
@@ -79,9 +88,13 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "open" => call.run(|args: OpenArgs| open(&args)),
         "seal_secret" => call.run_with(secret::ENTROPY, |args, entropy| secret::seal_secret(&args, entropy)),
         "open_secret" => call.run(|args| secret::open_secret(&args)),
-        "pass_mail" => call.run_with(secret::ENTROPY_PASS, |args, entropy| secret::pass_mail(args, call.now, entropy)),
+        "pass_mail" => {
+            call.run_with(secret::ENTROPY_PASS, |args, entropy| secret::pass_mail(args, call.now, entropy))
+        }
         "read_mail" => call.run(relay::read_mail),
-        "take_mail" => call.run_with(relay::ENTROPY, |args, entropy| relay::take_mail(args, call.now, entropy)),
+        "take_mail" => {
+            call.run_with(relay::ENTROPY, |args, entropy| relay::take_mail(args, call.now, entropy))
+        }
         "digest_token" => call.run(|args: DigestArgs| {
             Ok(DigestAnswer { digest: Base64(Token::parse(&args.token)?.digest().to_vec()) })
         }),
@@ -102,7 +115,10 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn run<A: DeserializeOwned, R: Serialize>(&self, op: impl FnOnce(A) -> Result<R, Error>) -> Result<Vec<u8>, Error> {
+    fn run<A: DeserializeOwned, R: Serialize>(
+        &self,
+        op: impl FnOnce(A) -> Result<R, Error>,
+    ) -> Result<Vec<u8>, Error> {
         #[derive(Serialize)]
         struct Reply<R> {
             ok: R,
@@ -142,7 +158,8 @@ fn read_args<A: DeserializeOwned>(args: &str) -> Result<A, Error> {
 fn argument_error(path: &str, message: &str) -> Error {
     let path = path_of_members(path);
     let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
-    let named = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(member_name);
+    let named =
+        |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(member_name);
     let inside = |name: &str| match path.as_str() {
         "" => name.to_owned(),
         path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
@@ -171,7 +188,8 @@ const STRANGE_NAME: &str = "(a name that is none of ours)";
 
 /// A member's name as the request spelled it, told only if it looks like one.
 fn member_name(name: &str) -> String {
-    let looks_like_one = name.len() <= 40 && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
+    let looks_like_one =
+        name.len() <= 40 && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
     if looks_like_one { name.to_owned() } else { STRANGE_NAME.to_owned() }
 }
 
@@ -205,7 +223,9 @@ struct TestReplyAnswer {
 
 fn test_reply(args: &TestReplyArgs) -> TestReplyAnswer {
     let accepted = outcome::verdict(&args.outcome) == outcome::Verdict::Accepted;
-    TestReplyAnswer { app_error: (!accepted).then(|| app_error::test_failed(&outcome::describe(&args.outcome))) }
+    TestReplyAnswer {
+        app_error: (!accepted).then(|| app_error::test_failed(&outcome::describe(&args.outcome))),
+    }
 }
 
 #[derive(Deserialize)]

@@ -26,8 +26,8 @@ mod form;
 mod judge;
 mod landing;
 mod model;
-mod secret;
 mod relay;
+mod secret;
 mod self_test;
 mod wire;
 
@@ -43,5 +43,6 @@ pub mod token;
 pub use dispatch::dispatch;
 pub use error::Error;
 pub use model::{
-    Account, AppError, Connection, Failure, Kind, Outcome, Page, Purpose, Reply, Security, Site, Step, TokenRow,
+    Account, AppError, Connection, Failure, Kind, Outcome, Page, Purpose, Reply, Security, Site, Step,
+    TokenRow,
 };
