@@ -16,7 +16,10 @@ echo "building the real Mattermost server (about 4 minutes on 2 cores, once)"
 mkdir -p "$out"
 rm -f "$out/stamp"
 started=$(date +%s)
-(while sleep 30; do echo "  still building, $(($(date +%s) - started)) s"; done) &
+( # told to end, it takes its sleep with it
+  trap 'kill $!; exit' TERM
+  while sleep 30 & wait $!; do echo "  still building, $(($(date +%s) - started)) s"; done
+) &
 ticker=$!
 trap 'kill "$ticker" 2>/dev/null || true' EXIT
 

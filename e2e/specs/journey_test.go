@@ -123,3 +123,26 @@ func verified(t *testing.T, user *harness.User) bool {
 	check(t, self.Must("GET", "/api/v4/users/me", nil, &account))
 	return account.Verified
 }
+
+// A locale that nobody has translated falls back to the server's own; the mail comes all the same.
+func TestUnknownLocale(t *testing.T) {
+	user := person(t)
+	check(t, house.postgres.Exec(database, "UPDATE users SET locale = 'tlh' WHERE id = $1", user.ID))
+	expectOK(t, must(house.node.Client.RequestReset(user.Email))(t))
+	mail := must(harness.WaitMail(house.sink, user.Email, 1, mailWithin))(t)
+	if got := mail.Header.Get("Content-Language"); got != "en" {
+		t.Errorf("the mail's language is %q", got)
+	}
+}
+
+// S16: links over http are warned about, in the log and on the plugin's status.
+func TestHTTPSiteURLIsWarnedAbout(t *testing.T) {
+	ask(t, person(t), 1)
+	status := must(house.admin.Status())(t)
+	if !strings.Contains(strings.Join(status.Warnings, "\n"), "SiteURL is http") {
+		t.Errorf("the status warns of %q", status.Warnings)
+	}
+	if logs := must(house.node.Logs())(t); !strings.Contains(logs, "SiteURL is http") {
+		t.Error("the log does not warn")
+	}
+}
