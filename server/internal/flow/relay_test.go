@@ -47,7 +47,7 @@ func sample(t testing.TB, name string) (message []byte, to []string) {
 }
 
 // relayStage has the samples' people in it.
-func relayStage(t *testing.T) *stage {
+func relayStage(t testing.TB) *stage {
 	t.Helper()
 	s := newStage(t)
 	s.snapshot.Site.Name, s.snapshot.Site.FromAddress = "Acme Chat", "noreply@example.com"

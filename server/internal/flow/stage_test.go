@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // stage is the flows on a real database and the real core, with a double of Mattermost's API.
 type stage struct {
-	*testing.T
+	testing.TB
 	flows      *Flows
 	dataSource string
 	snapshot   settings.Snapshot
@@ -40,7 +40,7 @@ type stage struct {
 	calls  int
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t testing.TB) *stage {
 	t.Helper()
 	wasm, err := os.ReadFile(filepath.Join("..", "..", "..", ".build", "core.wasm"))
 	if err != nil {
@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{T: t, dataSource: pgtest.Database(t)}
+	s := &stage{TB: t, dataSource: pgtest.Database(t)}
 	mattermost := httptest.NewServer(http.HandlerFunc(s.mattermost))
 	t.Cleanup(mattermost.Close)
 	s.snapshot = settings.Snapshot{
@@ -88,7 +88,7 @@ func newStage(t *testing.T) *stage {
 }
 
 // cache keeps compiled code between runs, as the service does.
-func cache(t *testing.T) string {
+func cache(t testing.TB) string {
 	dir, err := filepath.Abs(filepath.Join("..", "..", "..", ".build", "wazero"))
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +96,11 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-func (s *stage) exec(sql string) { s.Helper(); pgtest.Exec(s.T, s.dataSource, sql) }
+func (s *stage) exec(sql string) { s.Helper(); pgtest.Exec(s.TB, s.dataSource, sql) }
 
 func (s *stage) count(sql string) (n int) {
 	s.Helper()
-	conn := pgtest.Connect(s.T, s.dataSource)
+	conn := pgtest.Connect(s.TB, s.dataSource)
 	if err := conn.QueryRow(s.Context(), sql).Scan(&n); err != nil {
 		s.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func (s *stage) look(purpose, token string) core.Page {
 }
 
 // mattermostDir is a Mattermost server's folder, as far as the subjects of mails go.
-func mattermostDir(t *testing.T) string {
+func mattermostDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "i18n"), 0o755); err != nil {

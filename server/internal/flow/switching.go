@@ -77,18 +77,21 @@ func (s *Switching) Upstream(ctx context.Context, snapshot *settings.Snapshot) (
 	if !s.PointsAtRelay(snapshot.Email) {
 		return snapshot, nil
 	}
+	// Until it is known where mail went before, it waits: sent on by the relay's own settings it would go in a circle.
+	waiting := *snapshot
+	waiting.Email, waiting.Connection = json.RawMessage(`{}`), settings.ConnectionMattermost
 	original, err := s.original(ctx, snapshot)
 	if err != nil {
-		return snapshot, err
+		return &waiting, err
 	}
 	var all map[string]json.RawMessage
 	seven, err := json.Marshal(original)
 	if err := errors.Join(err, json.Unmarshal(snapshot.Email, &all), json.Unmarshal(seven, &all)); err != nil {
-		return snapshot, fmt.Errorf("the settings from before the relay could not be put in place: %w", err)
+		return &waiting, fmt.Errorf("the settings from before the relay could not be put in place: %w", err)
 	}
 	email, err := json.Marshal(all)
 	if err != nil {
-		return snapshot, err
+		return &waiting, err
 	}
 	upstream := *snapshot
 	upstream.Email = email

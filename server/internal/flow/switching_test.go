@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"postroom/server/internal/link"
+	"postroom/server/internal/settings"
 )
 
 const savedEmail = `{"SMTPServer":"smtp.example.com","SMTPPort":"587","ConnectionSecurity":"STARTTLS","EnableSMTPAuth":true,
@@ -70,6 +71,12 @@ func TestThereAndBack(t *testing.T) {
 	back, err := s.flows.WayBack(t.Context())
 	if err != nil || back == nil || back.On || back.Settings != have.EmailSettings {
 		t.Fatal(back, err)
+	}
+	// What was there before can't be opened: mail waits, and does not go in a circle.
+	lost := on
+	lost.AtRestKey = strings.Repeat("x", 32)
+	if upstream := s.flows.Apply(t.Context(), &lost); strings.Contains(string(upstream.Email), "127.0.0.1") || upstream.Connection != settings.ConnectionMattermost {
+		t.Error("mail would be sent to the relay itself")
 	}
 	// An admin's edit of the SMTP page switches the relay off.
 	s.flows.Apply(t.Context(), &s.snapshot)

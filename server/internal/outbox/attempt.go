@@ -39,7 +39,7 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	talking, lost, end := o.renew(ctx, lease)
 	outcome := o.courier(o.tuning.Queue).Send(talking, *a.way.connection, courier.Envelope{
-		From: mail.From, To: mail.To, Message: mail.Message,
+		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})
 	end()
 	if lost() {
@@ -123,8 +123,8 @@ func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, out
 	}
 	result.State, result.Code, result.Enhanced = judged.State, judged.Code, judged.Enhanced
 	result.Text, result.Reason = ref(judged.Text), ref(judged.Reason)
-	if judged.Next != nil {
-		result.Next = ref(time.UnixMilli(*judged.Next))
+	if judged.NextAttemptAt != nil {
+		result.Next = ref(time.UnixMilli(*judged.NextAttemptAt))
 	}
 	if result.State == store.StateDeferred && result.Next == nil {
 		result.State = store.StateFailed

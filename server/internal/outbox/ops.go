@@ -13,55 +13,13 @@ import (
 	"postroom/server/internal/settings"
 )
 
-// The core's operations that the outbox calls, with the shapes of wasm/README.md.
-
-type prepareArgs struct {
-	Kind        string        `json:"kind"`
-	RequestedAt int64         `json:"requested_at"`
-	Account     *core.Account `json:"account"`
-	Redirect    *string       `json:"redirect"`
-	Previous    *previousArgs `json:"previous"`
-	Limit       limitArgs     `json:"limit"`
-	Site        core.Site     `json:"site"`
-	Key         string        `json:"key"`
-}
-
-type previousArgs struct {
-	RequestedAt int64 `json:"requested_at"`
-}
-
-type limitArgs struct {
-	PerHour int    `json:"per_hour"`
-	TAT     *int64 `json:"tat_ms"`
-}
-
-type prepared struct {
-	Decision string  `json:"decision"`
-	Reason   *string `json:"reason"`
-	LimitTAT *int64  `json:"limit_tat_ms"`
-	Token    *struct {
-		Digest    []byte `json:"digest"`
-		Address   string `json:"address"`
-		ExpiresAt int64  `json:"expires_at"`
-	} `json:"token"`
-	Mail *struct {
-		ID        string `json:"id"`
-		MessageID string `json:"message_id"`
-		MaskedTo  string `json:"masked_to"`
-		Locale    string `json:"locale"`
-		Size      int    `json:"size"`
-		Sealed    []byte `json:"sealed"`
-		KeyID     string `json:"key_id"`
-		ExpiresAt int64  `json:"expires_at"`
-	} `json:"mail"`
-	Warnings []string `json:"warnings"`
-}
+// The core's operations that the outbox calls.
 
 const decisionMail = "mail"
 
-func (o *Outbox) prepare(ctx context.Context, now time.Time, args *prepareArgs) (*prepared, error) {
-	var out prepared
-	if err := o.engine.Call(ctx, "prepare", now, args, &out); err != nil {
+func (o *Outbox) prepare(ctx context.Context, now time.Time, args *core.PrepareArgs) (*core.PrepareResult, error) {
+	var out core.PrepareResult
+	if err := o.engine.Call(ctx, core.OpPrepare, now, args, &out); err != nil {
 		return nil, err
 	}
 	if out.Decision == decisionMail && (out.Token == nil || out.Mail == nil) {
@@ -80,39 +38,17 @@ func warningText(warning string) string {
 	return "The core warns: " + warning
 }
 
-type envelope struct {
-	From    string `json:"envelope_from"`
-	To      string `json:"envelope_to"`
-	Message []byte `json:"message"`
-}
-
-func (o *Outbox) open(ctx context.Context, now time.Time, key, mailID string, sealed []byte) (*envelope, error) {
-	var out envelope
-	err := o.engine.Call(ctx, "open", now, struct {
-		Key    string `json:"key"`
-		MailID string `json:"mail_id"`
-		Sealed []byte `json:"sealed"`
-	}{key, mailID, sealed}, &out)
+func (o *Outbox) open(ctx context.Context, now time.Time, key, mailID string, sealed []byte) (*core.OpenResult, error) {
+	var out core.OpenResult
+	err := o.engine.Call(ctx, core.OpOpen, now, core.OpenArgs{Key: key, MailID: mailID, Sealed: sealed}, &out)
 	return &out, err
 }
 
-type judgement struct {
-	State    string  `json:"state"`
-	Next     *int64  `json:"next_attempt_at"`
-	Code     *int    `json:"code"`
-	Enhanced *string `json:"enhanced"`
-	Text     string  `json:"text"`
-	Reason   string  `json:"reason"`
-}
-
-func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, kind string, attempts int, expiresAt time.Time) (*judgement, error) {
-	var out judgement
-	err := o.engine.Call(ctx, "judge", now, struct {
-		Outcome   core.Outcome `json:"outcome"`
-		Kind      string       `json:"kind"`
-		Attempts  int          `json:"attempts"`
-		ExpiresAt int64        `json:"expires_at"`
-	}{outcome, kind, attempts, expiresAt.UnixMilli()}, &out)
+func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, kind string, attempts int, expiresAt time.Time) (*core.JudgeResult, error) {
+	var out core.JudgeResult
+	err := o.engine.Call(ctx, core.OpJudge, now, core.JudgeArgs{
+		Outcome: outcome, Kind: kind, Attempts: attempts, ExpiresAt: expiresAt.UnixMilli(),
+	}, &out)
 	return &out, err
 }
 
@@ -146,12 +82,8 @@ func (o *Outbox) key(ctx context.Context, in *current) (string, error) {
 	if in.keyID != "" {
 		return in.keyID, nil
 	}
-	var out struct {
-		KeyID string `json:"key_id"`
-	}
-	err := o.engine.Call(ctx, "key", time.Now(), struct {
-		Key string `json:"key"`
-	}{in.AtRestKey}, &out)
+	var out core.KeyResult
+	err := o.engine.Call(ctx, core.OpKey, time.Now(), core.KeyArgs{Key: in.AtRestKey}, &out)
 	if err == nil {
 		in.keyID = out.KeyID
 	}
@@ -180,12 +112,8 @@ func (o *Outbox) route(ctx context.Context, in *current) (*route, error) {
 	if len(email) == 0 {
 		email = json.RawMessage("{}")
 	}
-	var out struct {
-		Connection *core.Connection `json:"connection"`
-	}
-	err := o.engine.Call(ctx, "mattermost_connection", time.Now(), struct {
-		Settings json.RawMessage `json:"settings"`
-	}{email}, &out)
+	var out core.MattermostConnectionResult
+	err := o.engine.Call(ctx, core.OpMattermostConnection, time.Now(), core.MattermostConnectionArgs{Settings: email}, &out)
 	switch {
 	case err != nil:
 		return nil, err

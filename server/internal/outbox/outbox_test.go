@@ -236,7 +236,7 @@ func TestCaptureKeepsEveryMail(t *testing.T) {
 		t.Fatalf("%+v, %v", mail, err)
 	}
 	opened, err := o.open(t.Context(), time.Now(), keyOne, mail.ID, mail.Sealed)
-	if err != nil || opened.To != "anna@example.com" {
+	if err != nil || opened.EnvelopeTo != "anna@example.com" {
 		t.Fatalf("%+v, %v", opened, err)
 	}
 	_, _, token := w.read(peer.Mail{Data: string(opened.Message)})

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/store"
 )
@@ -64,12 +65,12 @@ func (w *requestWorker) work(ctx context.Context, job *river.Job[requestArgs]) e
 	for range 5 {
 		// Both by PostgreSQL's clock: that of the node that was asked may be off.
 		if facts.Now.Sub(job.CreatedAt) > lifetime(in, job.Args.Purpose) {
-			return w.write(ctx, job, in, &facts, &prepared{Decision: "skip", Reason: ref("expired")})
+			return w.write(ctx, job, in, &facts, &core.PrepareResult{Decision: "skip", Reason: ref("expired")})
 		}
-		decision, err := w.o.prepare(ctx, facts.Now, &prepareArgs{
+		decision, err := w.o.prepare(ctx, facts.Now, &core.PrepareArgs{
 			Kind: job.Args.Purpose, RequestedAt: job.CreatedAt.UnixMilli(), Account: facts.Account,
 			Redirect: job.Args.Redirect, Previous: previous(facts.Previous),
-			Limit: limitArgs{PerHour: in.LimitAccountPerHour, TAT: facts.LimitTAT},
+			Limit: core.AccountLimit{PerHour: int64(in.LimitAccountPerHour), TATMS: facts.LimitTAT},
 			Site:  in.Site, Key: in.AtRestKey,
 		})
 		if err != nil {
@@ -93,22 +94,22 @@ func lifetime(in *current, purpose string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-func previous(token *store.Previous) *previousArgs {
+func previous(token *store.Previous) *core.Previous {
 	if token == nil {
 		return nil
 	}
-	return &previousArgs{RequestedAt: token.RequestedAt.UnixMilli()}
+	return &core.Previous{RequestedAt: token.RequestedAt.UnixMilli()}
 }
 
 // write commits a decision and the job's completion in one transaction. A new mail is sent at once by this node where
 // a sender is free: it is born with a lease, and comes into River's hands only if it has to be tried again.
-func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], in *current, facts *store.Facts, decision *prepared) error {
+func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], in *current, facts *store.Facts, decision *core.PrepareResult) error {
 	o := w.o
 	audit, err := json.Marshal(auditOf(job, facts, decision))
 	if err != nil {
 		return err
 	}
-	record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTAT, Audit: audit, DoneJob: job.ID,
+	record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTATMS, Audit: audit, DoneJob: job.ID,
 		Superseded: "A newer request replaced this one before the mail left."}
 	var sender *sender
 	if decision.Decision == decisionMail {
@@ -145,7 +146,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 
 // enqueue writes the record with the decision's token and mail, the mail leased to the sender or, without one, with a
 // job in River's hands.
-func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, facts *store.Facts, decision *prepared,
+func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, facts *store.Facts, decision *core.PrepareResult,
 	requestedAt time.Time, redirect *string, by *sender) error {
 	token, mail := decision.Token, decision.Mail
 	record.Token = &store.NewToken{
@@ -194,7 +195,7 @@ func complete[T river.JobArgs](ctx context.Context, tx pgx.Tx, job *river.Job[T]
 // Mattermost's own names for these events (model.AuditEventSendPasswordReset, AuditEventSendVerificationEmail).
 var auditEvents = map[string]string{"reset": "sendPasswordReset", "verify": "sendVerificationEmail"}
 
-func auditOf(job *river.Job[requestArgs], facts *store.Facts, decision *prepared) *store.AuditRecord {
+func auditOf(job *river.Job[requestArgs], facts *store.Facts, decision *core.PrepareResult) *store.AuditRecord {
 	record := &store.AuditRecord{
 		Event: auditEvents[job.Args.Purpose], Status: "fail", UserID: job.Args.UserID,
 		ClientAddress: job.Args.ClientAddress, UserAgent: job.Args.UserAgent, RequestID: job.Args.RequestID,

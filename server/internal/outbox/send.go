@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/store"
 )
 
@@ -134,7 +135,7 @@ func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], 
 	if facts.Previous != nil {
 		redirect = facts.Previous.Redirect
 	}
-	decision, err := o.prepare(ctx, facts.Now, &prepareArgs{
+	decision, err := o.prepare(ctx, facts.Now, &core.PrepareArgs{
 		Kind: is.Kind, RequestedAt: is.QueuedAt.UnixMilli(), Account: facts.Account, Redirect: redirect,
 		Site: in.Site, Key: in.AtRestKey,
 	})
