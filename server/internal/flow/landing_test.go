@@ -26,8 +26,8 @@ func TestALinkIsUsedOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if wins.Load() != 1 || s.calls != 1 {
-		t.Fatalf("%d won, Mattermost was called %d times", wins.Load(), s.calls)
+	if wins.Load() != 1 || s.called() != 1 {
+		t.Fatalf("%d won, Mattermost was called %d times", wins.Load(), s.called())
 	}
 	if page := s.look("reset", token); page.Status != http.StatusNotFound {
 		t.Error(page.Status)
@@ -40,7 +40,7 @@ func TestALinkIsUsedOnce(t *testing.T) {
 func TestARefusedPasswordLeavesTheLink(t *testing.T) {
 	s := newStage(t)
 	token := s.token("reset")
-	s.redeem = refusal(http.StatusBadRequest, "model.user.is_valid.pwd_min_length.app_error", "Your password must be at least 14 characters <long>.")
+	s.play(refusal(http.StatusBadRequest, "model.user.is_valid.pwd_min_length.app_error", "Your password must be at least 14 characters <long>."))
 	answer := s.post("reset", token, "weak")
 	if answer.Page.Status != http.StatusUnprocessableEntity || !strings.Contains(answer.Page.HTML, "at least 14 characters &lt;long&gt;.") || answer.Audit.Success {
 		t.Fatal(answer.Page.Status, answer.Page.HTML)
@@ -48,7 +48,7 @@ func TestARefusedPasswordLeavesTheLink(t *testing.T) {
 	if n := s.count(`SELECT count(*) FROM tokens`); n != 0 {
 		t.Error("the inner token stays after a refusal")
 	}
-	s.redeem = s.agree
+	s.play(s.agree)
 	if answer := s.post("reset", token, "A-better-password-1"); !answer.Audit.Success || answer.Page.Status != http.StatusOK {
 		t.Fatal(answer.Page.Status)
 	}
@@ -57,15 +57,15 @@ func TestARefusedPasswordLeavesTheLink(t *testing.T) {
 func TestAReplicaMayLag(t *testing.T) {
 	s := newStage(t)
 	token := s.token("reset")
-	s.redeem = func(w http.ResponseWriter, body map[string]string) {
+	s.play(func(w http.ResponseWriter, body map[string]string) {
 		if s.calls < 3 {
 			refusal(http.StatusBadRequest, invalidLink, "The reset link does not appear to be valid.")(w, body)
 			return
 		}
 		s.agree(w, body)
-	}
-	if answer := s.post("reset", token, "New-password-1"); !answer.Audit.Success || s.calls != 3 {
-		t.Fatal(answer.Page.Status, s.calls)
+	})
+	if answer := s.post("reset", token, "New-password-1"); !answer.Audit.Success || s.called() != 3 {
+		t.Fatal(answer.Page.Status, s.called())
 	}
 }
 
@@ -81,7 +81,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	t.Run("changed", func(t *testing.T) {
 		s := newStage(t)
 		token := s.token("reset")
-		s.redeem = func(w http.ResponseWriter, _ map[string]string) { s.change(); hangUp(w) }
+		s.play(func(w http.ResponseWriter, _ map[string]string) { s.change(); hangUp(w) })
 		if answer := s.post("reset", token, "New-password-1"); !answer.Audit.Success || answer.Page.Status != http.StatusOK {
 			t.Fatal(answer.Page.Status)
 		}
@@ -92,13 +92,11 @@ func TestOutcomeUnknown(t *testing.T) {
 	t.Run("not changed", func(t *testing.T) {
 		s := newStage(t)
 		token := s.token("reset")
-		s.redeem = func(w http.ResponseWriter, _ map[string]string) { hangUp(w) }
+		s.play(func(w http.ResponseWriter, _ map[string]string) { hangUp(w) })
 		if answer := s.post("reset", token, "New-password-1"); answer.Audit.Success {
 			t.Fatal("success was claimed")
 		}
-		s.mutex.Lock() // the call that was hung up on may still be on its way out
-		s.redeem = s.agree
-		s.mutex.Unlock()
+		s.play(s.agree)
 		if answer := s.post("reset", token, "New-password-1"); !answer.Audit.Success {
 			t.Fatal(answer.Page.Status, answer.Page.HTML)
 		}
@@ -109,8 +107,8 @@ func TestOutcomeUnknown(t *testing.T) {
 		token := s.token("reset")
 		s.exec(`UPDATE postroom.tokens SET claim_id = gen_random_uuid(), claimed_until = now() - interval '1 second'`)
 		s.change()
-		if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusGone || s.calls != 0 {
-			t.Fatal(answer.Page.Status, s.calls)
+		if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusGone || s.called() != 0 {
+			t.Fatal(answer.Page.Status, s.called())
 		}
 	})
 }
@@ -147,8 +145,8 @@ func TestWhatKillsALink(t *testing.T) {
 			if page := s.look("reset", token); page.Status != http.StatusGone || strings.Contains(page.HTML, "<form") {
 				t.Error(page.Status, page.HTML)
 			}
-			if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusGone || s.calls != 0 {
-				t.Error(answer.Page.Status, s.calls)
+			if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusGone || s.called() != 0 {
+				t.Error(answer.Page.Status, s.called())
 			}
 		})
 	}
@@ -178,10 +176,10 @@ func TestVerification(t *testing.T) {
 			t.Fatal(page.Status)
 		}
 	}
-	s.redeem = func(w http.ResponseWriter, _ map[string]string) {
+	s.play(func(w http.ResponseWriter, _ map[string]string) {
 		s.exec(`UPDATE users SET emailverified = true`)
 		_, _ = w.Write([]byte(`{"status":"OK"}`))
-	}
+	})
 	if answer := s.post("verify", token, ""); !answer.Audit.Success || answer.Page.Status != http.StatusOK {
 		t.Fatal(answer.Page.Status, answer.Page.HTML)
 	}
@@ -205,7 +203,7 @@ func TestGuessesAreLimited(t *testing.T) {
 	if page := s.look("reset", strings.Repeat("B", 43)); page.Status != http.StatusTooManyRequests {
 		t.Error(page.Status)
 	}
-	if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusTooManyRequests || s.calls != 0 {
+	if answer := s.post("reset", token, "New-password-1"); answer.Page.Status != http.StatusTooManyRequests || s.called() != 0 {
 		t.Error(answer.Page.Status)
 	}
 	other := asker

@@ -139,7 +139,7 @@ func TestMattermostsResetIsTakenWithItsToken(t *testing.T) {
 	if page := s.look("reset", link[1]); page.Status != 200 {
 		t.Error(page.HTML)
 	}
-	if answer := s.post("reset", link[1], "a new password 1"); answer.Page.Status != 200 || s.calls != 1 {
+	if answer := s.post("reset", link[1], "a new password 1"); answer.Page.Status != 200 || s.called() != 1 {
 		t.Error(answer.Page.HTML)
 	}
 }

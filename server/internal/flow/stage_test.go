@@ -83,8 +83,22 @@ func newStage(t testing.TB) *stage {
 	s.flows.Apply(t.Context(), &s.snapshot)
 	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)
 		VALUES ('anna', 'anna', 'anna@example.com', 0, false, 'system_user', 1, 'en', '')`)
-	s.redeem = s.agree
+	s.play(s.agree)
 	return s
+}
+
+// play says how Mattermost answers from now on.
+func (s *stage) play(redeem func(http.ResponseWriter, map[string]string)) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.redeem = redeem
+}
+
+// called is how often Mattermost was.
+func (s *stage) called() int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.calls
 }
 
 // cache keeps compiled code between runs, as the service does.
