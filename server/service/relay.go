@@ -104,7 +104,7 @@ func (s *service) sayHere(secrets *flow.RelaySecrets) {
 		if s.ctx.Err() != nil {
 			return
 		}
-		if err := s.store.SayHere(s.ctx, s.node(), problem); err != nil {
+		if err := s.store.SayHere(s.ctx, s.node, problem); err != nil {
 			s.log.Debug("this node could not say that it is there", "error", err)
 		}
 		failures++
@@ -133,7 +133,7 @@ func (s *service) closeRelay(ctx context.Context) {
 	if err := s.relay.Close(ctx); err != nil {
 		s.log.Warn("a mail that was being handed over was broken off", "error", err)
 	}
-	if err := s.store.SayGone(ctx, s.node()); err != nil {
+	if err := s.store.SayGone(ctx, s.node); err != nil {
 		s.log.Debug("this node could not be taken off the list", "error", err)
 	}
 }

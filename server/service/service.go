@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/flow"
 	"postroom/server/internal/httpapi"
@@ -72,6 +73,7 @@ func tell(ready *os.File, err error) {
 // service is what runs.
 type service struct {
 	from   link.Handover
+	node   string                            // this process in leases and among the nodes
 	latest atomic.Pointer[settings.Snapshot] // as Mattermost has them
 	log    *slog.Logger
 	feed   *feed
@@ -101,7 +103,7 @@ var (
 
 func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	ctx, end := context.WithCancelCause(context.Background())
-	s := &service{from: from, log: log, feed: feed, ctx: ctx, end: end, orders: make(chan link.Line, 8)}
+	s := &service{from: from, node: nodeName(), log: log, feed: feed, ctx: ctx, end: end, orders: make(chan link.Line, 8)}
 	snapshot, warnings, err := settings.Parse(from.Settings)
 	if err != nil {
 		return nil, err
@@ -114,7 +116,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if s.store, err = store.Open(ctx, snapshot.DataSource); err != nil {
 		return nil, err
 	}
-	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node(), Settings: snapshot})
+	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot})
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +174,8 @@ func (s *service) keepBringingUp() {
 	}
 }
 
-// node names this process in leases: host, process, start.
-func (s *service) node() string {
+// nodeName names this process in leases: host, process, start.
+func nodeName() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -199,7 +201,7 @@ func (s *service) openEngine() (*engine.Engine, error) {
 
 // checkKey fails early, in the core's words, when mails could not be sealed.
 func (s *service) checkKey(snapshot *settings.Snapshot) error {
-	err := s.engine.Call(s.ctx, "key", time.Now(), map[string]string{"key": snapshot.AtRestKey}, nil)
+	err := s.engine.Call(s.ctx, core.OpKey, time.Now(), core.KeyArgs{Key: snapshot.AtRestKey}, nil)
 	var wrong *engine.CoreError
 	if errors.As(err, &wrong) {
 		return errors.New(wrong.Detail)

@@ -60,14 +60,6 @@ func (s *Store) ReplaceRelaySecrets(ctx context.Context, read *Relay, certificat
 	return s.RelayState(ctx)
 }
 
-// MoveRelay gives the relay another port, from the one that was read; false says that the port is another already or
-// that the relay is on: then Mattermost's settings name the port.
-func (s *Store) MoveRelay(ctx context.Context, from, to int) (bool, error) {
-	tag, err := s.pool.Exec(ctx, `UPDATE postroom.relay SET port = $2, changed_at = now()
-		WHERE port = $1 AND NOT enabled`, from, to)
-	return tag.RowsAffected() == 1, wrap("move the relay to another port", err)
-}
-
 // SaveOriginal keeps Mattermost's own settings, sealed, before the relay is switched on. While it is on the settings
 // are the relay's, and saving them would lose the original: false says so.
 func (s *Store) SaveOriginal(ctx context.Context, sealed []byte) (bool, error) {
