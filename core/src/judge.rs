@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entropy::Entropy;
 use crate::outcome::{Verdict, describe, enhanced_code, peer_words, verdict};
+use crate::standing::State;
 use crate::{Error, Failure, Outcome, Step};
 
 /// Octets of entropy that a judgement takes, for the jitter.
@@ -56,18 +57,6 @@ pub(crate) struct Args {
     expires_at: i64,
 }
 
-/// A mail's state after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum State {
-    /// Accepted by the server; never "delivered", which nobody can know.
-    Sent,
-    Deferred,
-    Failed,
-    /// The connection broke between the final dot and its reply.
-    PerhapsDelivered,
-}
-
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Answer {
     state: State,
@@ -89,6 +78,8 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
     let (state, next_attempt_at, reason) = match (fate(&args.outcome), next) {
         (Fate::Sent, _) => (State::Sent, None, "accepted by your mail server".to_owned()),
         (Fate::Final, _) => (State::Failed, None, format!("refused for good: {what}")),
+        // Whoever pressed the button waits for the answer.
+        (Fate::Again, _) if args.kind == Sort::Test => (State::Failed, None, format!("not accepted: {what}")),
         (Fate::Again, Some(at)) => (State::Deferred, Some(at), format!("not accepted yet: {what}")),
         (Fate::Again, None) => {
             (State::Failed, None, format!("given up, as the mail's lifetime ends: {what}"))

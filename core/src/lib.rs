@@ -18,10 +18,12 @@
 mod account;
 mod account_mail;
 mod app_error;
+mod attend;
 mod dispatch;
 mod email_settings;
 mod entropy;
 mod error;
+mod fault;
 mod form;
 mod judge;
 mod landing;
@@ -38,6 +40,7 @@ pub mod outcome;
 pub mod page;
 pub mod request;
 pub mod seal;
+pub mod standing;
 pub mod token;
 
 pub use dispatch::dispatch;

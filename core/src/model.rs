@@ -41,6 +41,17 @@ impl From<Purpose> for Kind {
     }
 }
 
+impl Purpose {
+    /// As it is written in rows and requests; a mail that carries such a link is mostly of the kind of that name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+        }
+    }
+}
+
 impl Kind {
     /// Whether it carries an account's link, and with it a lifetime.
     #[must_use]

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +29,14 @@ func (a *attempt) run(ctx context.Context) error {
 	if a.way.connection == nil {
 		return a.finish(ctx, &store.Result{
 			State: store.StateHeld, HeldBy: ref(store.HeldByCapture), Connection: a.way.name,
-			Reason: ref("Captured: the connection delivers nothing and keeps every mail for viewing."),
+			Reason: ref(o.reasons(ctx).Captured),
 		})
 	}
 	mail, err := o.open(ctx, lease.Now, a.in.AtRestKey, lease.MailID, lease.Sealed)
 	if err != nil {
-		return a.finish(ctx, o.fault(ctx, lease, a.way, err))
+		o.notices.warn(ctx, "A mail can't be opened: the core fails at it")
+		o.log.DebugContext(ctx, "A mail can't be opened", "mail", lease.MailID, "error", err.Error())
+		return a.finish(ctx, o.fault(ctx, lease.Clock(), lease, a.way, err, nil))
 	}
 	talking, lost, end := o.renew(ctx, lease)
 	outcome := o.courier(o.tuning.Queue).Send(talking, *a.way.connection, courier.Envelope{
@@ -106,30 +107,28 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 	return talking, gone.Load, func() { cancel(); <-done }
 }
 
-// result is the core's judgement of an outcome. Where the core can't be asked, an accepted mail is still accepted.
+// result is the core's judgement of an outcome.
 func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, outcome core.Outcome) *store.Result {
-	result := &store.Result{Connection: way.name, Step: ref(outcome.Step)}
 	now := lease.Clock()
 	judged, err := o.judge(ctx, now, outcome, judgedAs(lease), lease.Attempts, lease.ExpiresAt)
 	if err != nil {
 		o.notices.warn(ctx, "An outcome can't be judged: the core fails at it")
 		o.log.WarnContext(ctx, "An outcome can't be judged", "mail", lease.MailID, "error", err.Error())
-		result.State, result.Fault = store.StateDeferred, true
-		result.Next = ref(now.Add(o.tuning.FaultRetry))
-		if accepted(outcome) {
-			result.State, result.Next = store.StateSent, nil
-		}
+		result := o.fault(ctx, now, lease, way, err, &outcome)
+		result.Step = ref(outcome.Step)
 		return result
 	}
-	result.State, result.Code, result.Enhanced = judged.State, judged.Code, judged.Enhanced
-	result.Text, result.Reason = ref(judged.Text), ref(judged.Reason)
-	if judged.NextAttemptAt != nil {
-		result.Next = ref(time.UnixMilli(*judged.NextAttemptAt))
+	return &store.Result{
+		State: judged.State, Next: moment(judged.NextAttemptAt), Connection: way.name, Step: ref(outcome.Step),
+		Code: judged.Code, Enhanced: judged.Enhanced, Text: ref(judged.Text), Reason: ref(judged.Reason),
 	}
-	if result.State == store.StateDeferred && result.Next == nil {
-		result.State = store.StateFailed
+}
+
+func moment(ms *int64) *time.Time {
+	if ms == nil {
+		return nil
 	}
-	return result
+	return ref(time.UnixMilli(*ms))
 }
 
 // judgedAs is the kind by which the core judges a mail: of Mattermost's own kinds, which it need not know, the class.
@@ -146,25 +145,28 @@ func accepted(outcome core.Outcome) bool {
 		outcome.Reply != nil && outcome.Reply.Code/100 == 2
 }
 
-// fault is an attempt that failed in our own code: a body that can't be opened is lost, anything else is tried
-// again a few times and then put aside (R12, R13).
-func (o *Outbox) fault(ctx context.Context, lease *store.Lease, way *route, err error) *store.Result {
-	result := &store.Result{State: store.StateFailed, Connection: way.name, Fault: true}
-	switch coreCode(err) {
-	case "corrupt", "wrong_key":
-		result.Reason = ref("Its sealed body was damaged in the database.")
+// fault is what becomes of an attempt that failed in our own code, with an outcome that could not be judged or, where it
+// is nil, before the mail was on its way (R12, R13). The core decides; where it can't be asked at all an accepted mail is
+// still accepted, and any other waits.
+func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, way *route, cause error, outcome *core.Outcome) *store.Result {
+	result := &store.Result{Connection: way.name, Fault: true}
+	faults, err := o.store.Faults(ctx, lease.MailID)
+	if err != nil {
+		o.log.DebugContext(ctx, "A mail's faults can't be counted", "mail", lease.MailID, "error", err.Error())
+	}
+	args := core.FaultArgs{Faults: faults, Outcome: outcome, ExpiresAt: lease.ExpiresAt.UnixMilli()}
+	if code := coreCode(cause); code != "" {
+		args.Error = &code
+	}
+	var out core.FaultResult
+	if err := o.engine.Call(ctx, core.OpFault, now, args, &out); err == nil {
+		result.State, result.Next, result.Reason = out.State, moment(out.NextAttemptAt), &out.Reason
 		return result
 	}
-	o.notices.warn(ctx, "A mail can't be opened: the core fails at it")
-	o.log.DebugContext(ctx, "A mail can't be opened", "mail", lease.MailID, "error", err.Error())
-	faults, failed := o.store.Faults(ctx, lease.MailID)
-	if failed == nil && faults+1 >= o.tuning.FaultsAllowed {
-		result.Reason = ref(fmt.Sprintf("Put aside: Postroom itself failed at it %d times.", faults+1))
-		return result
+	result.State, result.Next = store.StateDeferred, ref(now.Add(faultRetry))
+	if outcome != nil && accepted(*outcome) {
+		result.State, result.Next = store.StateSent, nil
 	}
-	result.State = store.StateDeferred
-	result.Next = ref(lease.Now.Add(o.tuning.FaultRetry))
-	result.Reason = ref("Postroom itself failed at it; it is tried again.")
 	return result
 }
 

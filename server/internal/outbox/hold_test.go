@@ -134,9 +134,8 @@ func TestASiteURLThatChangesWhileMailWaits(t *testing.T) {
 // R27: a mail sealed under another key is left to a node that has it.
 func TestAnotherNodeHasTheKey(t *testing.T) {
 	w := waitingWorld(t)
-	patient := func(o *Options) { o.Tuning.KeyPatience = time.Hour }
 	w.settings.AtRestKey = keyTwo
-	lacking := w.start(patient)
+	lacking := w.start()
 	w.eventually("it is noticed", func() bool {
 		return strings.Contains(strings.Join(lacking.Status(t.Context()).Warnings, "\n"), "AtRestEncryptKey")
 	})
@@ -145,7 +144,8 @@ func TestAnotherNodeHasTheKey(t *testing.T) {
 		t.Errorf("%s\n%s", w.states(), w.log.String())
 	}
 	w.settings.AtRestKey = keyOne
-	w.start(patient, w.otherStore)
+	w.start(w.otherStore)
+	w.hurry()
 	w.eventually("the other sends it", func() bool { return w.states() == "sent" })
 }
 
@@ -155,6 +155,9 @@ func TestNobodyHasTheKey(t *testing.T) {
 	w.exec(`UPDATE postroom.tokens SET redirect = '/team'`)
 	w.settings.AtRestKey = keyTwo
 	w.start()
+	w.eventually("its key is missed", w.keyIsMissed)
+	w.exec(`UPDATE postroom.mails SET key_missing_since = key_missing_since - interval '121 s'`)
+	w.hurry()
 	w.eventually("a new one is sent", func() bool { return w.states() == "cancelled sent" })
 	if reason := w.text(`SELECT reason FROM postroom.mails WHERE state = 'cancelled'`); !strings.Contains(reason, "AtRestEncryptKey") {
 		t.Error(reason)
@@ -173,9 +176,10 @@ func TestNobodyHasTheKey(t *testing.T) {
 func TestWhatNobodyCanOpenFailsAtItsEnd(t *testing.T) {
 	w := waitingWorld(t)
 	w.settings.AtRestKey = keyTwo
-	w.start(func(o *Options) { o.Tuning.KeyPatience = time.Hour })
-	time.Sleep(300 * time.Millisecond)
+	w.start()
+	w.eventually("its key is missed", w.keyIsMissed)
 	w.exec(`UPDATE postroom.mails SET expires_at = now()`)
+	w.hurry()
 	w.eventually("it fails", func() bool { return w.states() == "failed" })
 	if reason := w.text(`SELECT reason FROM postroom.mails`); !strings.Contains(reason, "AtRestEncryptKey") {
 		t.Error(reason)

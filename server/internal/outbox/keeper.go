@@ -98,7 +98,7 @@ func (o *Outbox) guard() error {
 	site := siteURL(o.current.Load().Snapshot)
 	// A node that holds looks again and again: what was being sent when it began may have been left behind.
 	news := o.changed.Swap(false)
-	filled, held, err := o.store.Guard(ctx, site, !news && !o.holding)
+	filled, held, err := o.store.Guard(ctx, site, o.reasons(ctx).OtherSite, !news && !o.holding)
 	if err != nil {
 		if news {
 			o.changed.Store(true)
@@ -190,7 +190,7 @@ func (o *Outbox) stopWorkers(ctx context.Context) error {
 func (o *Outbox) reap() error {
 	ctx, cancel := context.WithTimeout(o.life, 20*time.Second)
 	defer cancel()
-	if err := o.store.EndTests(ctx); err != nil {
+	if err := o.store.EndTests(ctx, o.reasons(ctx).TestEnded); err != nil {
 		return err
 	}
 	return o.store.InTx(ctx, func(tx pgx.Tx) error {

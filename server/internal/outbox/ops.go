@@ -52,6 +52,25 @@ func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome,
 	return &out, err
 }
 
+func (o *Outbox) attend(ctx context.Context, now time.Time, args *core.AttendArgs) (*core.AttendResult, error) {
+	var out core.AttendResult
+	err := o.engine.Call(ctx, core.OpAttend, now, args, &out)
+	return &out, err
+}
+
+// reasons are the core's words for what is written without asking it, and none where it can't be asked even once.
+func (o *Outbox) reasons(ctx context.Context) *core.Reasons {
+	if words := o.words.Load(); words != nil {
+		return words
+	}
+	var words core.Reasons
+	if err := o.engine.Call(ctx, core.OpReasons, time.Now(), core.ReasonsArgs{}, &words); err != nil {
+		return &core.Reasons{}
+	}
+	o.words.Store(&words)
+	return &words
+}
+
 // coreCode is the code of the core's own error, "" for any other.
 func coreCode(err error) string {
 	var refused *engine.CoreError

@@ -19,6 +19,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/courier"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
@@ -52,6 +53,7 @@ type Outbox struct {
 	accepts chan *accepting
 	relays  chan *relaying
 	flood   flood
+	words   atomic.Pointer[core.Reasons] // the core's, asked for once
 	notices notices
 
 	life       context.Context // of the keeper and the acceptor; ended by Stop
@@ -230,7 +232,7 @@ func (o *Outbox) Decide(ctx context.Context, goOn bool) error {
 	if site == "" {
 		return errors.New("ServiceSettings.SiteURL is empty; set it first, as links start with it")
 	}
-	if err := o.store.Decide(ctx, site, goOn); err != nil {
+	if err := o.store.Decide(ctx, site, o.reasons(ctx).Discarded, goOn); err != nil {
 		return err
 	}
 	o.log.Warn("An administrator decided over held mail", "go_on", goOn, "site_url", site)

@@ -233,7 +233,7 @@ func (o *Outbox) commitAccount(ctx context.Context, mail *Relayed) error {
 	one := mail.Mails[0]
 	sender := o.senderFor(ctx, o.current.Load(), &one)
 	record := &store.Record{Purpose: mail.Token.Purpose, AccountID: mail.Token.AccountID, Token: mail.Token, Mail: &one,
-		Superseded: "A newer request replaced this one before the mail left."}
+		Superseded: o.reasons(ctx).Superseded}
 	there := false
 	var now time.Time
 	err := o.store.InTx(ctx, func(tx pgx.Tx) error {

@@ -110,7 +110,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 		return err
 	}
 	record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTATMS, Audit: audit, DoneJob: job.ID,
-		Superseded: "A newer request replaced this one before the mail left."}
+		Superseded: o.reasons(ctx).Superseded}
 	var sender *sender
 	if decision.Decision == decisionMail {
 		sender = o.freeSender(ctx, in, store.ClassAccount)

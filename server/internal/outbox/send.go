@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,7 +49,8 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[sendArgs]) error {
 	return nil
 }
 
-// work returns after how long this same job should come again, zero for not at all.
+// work sends the mail if it may be taken, and else does what the core says. It returns after how long this same job
+// should come again, zero for not at all.
 func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.Duration, error) {
 	o, in, id := w.o, w.o.current.Load(), job.Args.MailID
 	key, keyErr := o.key(ctx, in)
@@ -65,48 +67,37 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 		}
 	}
 	is, err := o.store.Standing(ctx, id)
+	if err != nil || is == nil {
+		return 0, err
+	}
+	args := &core.AttendArgs{Mail: &is.Standing, Connected: wayErr == nil}
+	if keyErr == nil {
+		args.KeyID = &key
+	}
+	todo, err := o.attend(ctx, is.Now, args)
 	if err != nil {
 		return 0, err
 	}
-	switch {
-	case is == nil, !is.Outstanding, is.Held, is.Leased:
-		return 0, nil // nothing to do, or someone else's
-	case is.TokenDead && !is.Expired:
-		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link was replaced or used before the mail could leave.")
+	switch todo.Act {
+	case core.ActLeave:
+		return 0, nil
+	case core.ActEnd:
+		_, err := o.store.End(ctx, id, todo.State, todo.Reason)
 		return 0, err
-	case is.Expired && keyErr == nil && is.KeyID == key && is.TokenDigest != nil:
-		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link expired before the mail could leave.")
-		return 0, err
-	case is.Expired && keyErr == nil && is.KeyID == key:
-		_, err := o.store.End(ctx, id, store.StateFailed, "Its lifetime ended before it could be sent.")
-		return 0, err
-	case is.Expired:
-		_, err := o.store.End(ctx, id, store.StateFailed, "It was sealed under another AtRestEncryptKey, and no node could open it before it expired.")
-		return 0, err
-	case keyErr != nil:
-		return 0, keyErr
-	case wayErr != nil:
-		return 0, wayErr
-	case !is.Due:
-		return 0, w.reschedule(ctx, job, is.DueAt)
-	case is.ComposeAnew:
-		return 0, w.composeAnew(ctx, job, in, is, "The SiteURL changed; composed anew under the new one.")
-	case is.KeyID != key:
-		o.notices.warn(ctx, "Mails wait that were sealed under another AtRestEncryptKey: it has changed, or differs between nodes")
-		if is.KeyMissing >= o.tuning.KeyPatience && ours(is) {
-			return 0, w.composeAnew(ctx, job, in, is, "AtRestEncryptKey changed; composed anew under the new one.")
+	case core.ActBlocked:
+		return 0, errors.Join(keyErr, wayErr)
+	case core.ActComposeAnew:
+		return 0, w.composeAnew(ctx, job, in, is, args, todo.Reason)
+	case core.ActLookAgain:
+		if todo.KeyMissing {
+			o.notices.warn(ctx, "Mails wait that were sealed under another AtRestEncryptKey: it has changed, or differs between nodes")
+			if err := o.store.MissKey(ctx, id); err != nil {
+				return 0, err
+			}
 		}
-		if err := o.store.MissKey(ctx, id); err != nil {
-			return 0, err
-		}
-		return 0, w.reschedule(ctx, job, is.Now.Add(o.tuning.KeyRetry))
+		return 0, w.reschedule(ctx, job, time.UnixMilli(todo.At))
 	}
-	return time.Second, nil // it moved while this looked
-}
-
-// ours is whether the core composed the mail from an account alone, and can do so again.
-func ours(is *store.Standing) bool {
-	return is.TokenDigest != nil && (is.Kind == kindReset || is.Kind == kindVerify)
+	return 0, fmt.Errorf("the core says %q of a mail, which this service does not know", todo.Act)
 }
 
 // reschedule ends this job and gives the mail one at that time, by PostgreSQL's clock.
@@ -121,12 +112,8 @@ func (w *sendWorker) reschedule(ctx context.Context, job *river.Job[sendArgs], a
 
 // composeAnew mints a new token and mail for the account in place of one that can't be sent as it is, without
 // counting against the account's limit. The request keeps its age.
-func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], in *current, is *store.Standing, why string) error {
+func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], in *current, is *store.Standing, args *core.AttendArgs, why string) error {
 	o, id := w.o, job.Args.MailID
-	if !ours(is) {
-		_, err := o.store.End(ctx, id, store.StateCancelled, "Its link is of the former SiteURL, and only whoever asked for it can ask again.")
-		return err
-	}
 	facts, err := o.store.FactsByID(ctx, is.Kind, is.AccountID)
 	if err != nil {
 		return err
@@ -143,11 +130,14 @@ func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], 
 		return err
 	}
 	if decision.Decision != decisionMail {
-		reason := "no reason given"
+		args.NotComposed = ref("")
 		if decision.Reason != nil {
-			reason = *decision.Reason
+			args.NotComposed = decision.Reason
 		}
-		_, err := o.store.End(ctx, id, store.StateCancelled, fmt.Sprintf("It could not be composed anew: %s.", reason))
+		todo, err := o.attend(ctx, facts.Now, args)
+		if err == nil && todo.Act == core.ActEnd {
+			_, err = o.store.End(ctx, id, todo.State, todo.Reason)
+		}
 		return err
 	}
 	return o.store.InTx(ctx, func(tx pgx.Tx) error {

@@ -49,9 +49,8 @@ func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail 
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	result := o.result(writing, lease, way, outcome)
-	result.Next = nil // a test is tried once
-	if result.State == store.StateDeferred {
-		result.State = store.StateFailed
+	if result.Next != nil { // only where the core fails at it: nobody could send it again, as its body is not kept
+		result.State, result.Next = store.StateFailed, nil
 	}
 	if _, err := o.store.Finish(writing, lease, result); err != nil {
 		o.notices.warn(ctx, "A test mail's outcome can't be recorded: the database is out of reach or refuses it")

@@ -20,11 +20,7 @@ type Tuning struct {
 	FetchCooldown  time.Duration // between two fetches of jobs from a queue
 	FetchPoll      time.Duration // in case a notification was lost
 
-	LeaseLife     time.Duration // renewed at a third of it
-	KeyRetry      time.Duration // until a mail whose key is missing is looked at again
-	KeyPatience   time.Duration // until it is minted and composed anew
-	FaultRetry    time.Duration // after a failure in our own code
-	FaultsAllowed int           // then the mail is put aside
+	LeaseLife time.Duration // renewed at a third of it
 
 	KeeperPeriod time.Duration // between two looks at the guard
 	ReaperPeriod time.Duration // between two searches for stranded mails
@@ -40,8 +36,7 @@ type Tuning struct {
 // its requests within River's rescue (rescueAfter) and some more: both under the 2 minutes of R8.
 var Defaults = Tuning{
 	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
-	LeaseLife: time.Minute, KeyRetry: 30 * time.Second, KeyPatience: 2 * time.Minute,
-	FaultRetry: 30 * time.Second, FaultsAllowed: 5,
+	LeaseLife:    time.Minute,
 	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour,
 	Queue: courier.ForQueue, Test: courier.ForTest,
 }
@@ -51,6 +46,8 @@ const (
 	rescueAfter    = 40 * time.Second
 	// sendMargin is what a send job may take beyond its conversation; River leaves it alone until then.
 	sendMargin = 15 * time.Minute
+	// faultRetry is for a mail whose outcome the core can't be asked about.
+	faultRetry = 30 * time.Second
 )
 
 // notices logs each cause of trouble once, and again when it comes back after a quiet time.

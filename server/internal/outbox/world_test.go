@@ -62,8 +62,7 @@ func realEngine(t testing.TB) *engine.Engine {
 // quick shortens what a test would wait for.
 var quick = Tuning{
 	RequestWorkers: 8, Senders: 16, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 5 * time.Millisecond, FetchPoll: 50 * time.Millisecond,
-	LeaseLife: 3 * time.Second, KeyRetry: 200 * time.Millisecond, KeyPatience: 500 * time.Millisecond,
-	FaultRetry: 200 * time.Millisecond, FaultsAllowed: 3,
+	LeaseLife:    3 * time.Second,
 	KeeperPeriod: 50 * time.Millisecond, ReaperPeriod: 200 * time.Millisecond, ReaperGrace: time.Second, PrunePeriod: time.Hour,
 	Queue: courier.Deadlines{
 		DNS: time.Second, Connect: time.Second, TLS: time.Second, Greeting: 5 * time.Second, Command: 5 * time.Second,
@@ -209,6 +208,12 @@ func (w *world) decided(n int) {
 	w.eventually(fmt.Sprintf("%d requests are decided", n), func() bool {
 		return w.text(`SELECT count(*) FROM postroom.acts`) == fmt.Sprint(n)
 	})
+}
+
+// keyIsMissed is whether a node came across a mail whose key it lacks, and will look at it again.
+func (w *world) keyIsMissed() bool {
+	return w.text(`SELECT m.key_missing_since FROM postroom.mails m JOIN postroom.river_job j ON j.id = m.job_id
+		WHERE j.state = 'scheduled'`) != ""
 }
 
 // states are the mails' states in the order of their making.

@@ -18,9 +18,11 @@ const guardLock int64 = 0x73697465_75726c
 // Guard compares siteURL with the one that the outbox was filled under, and gives the latter. Where they differ, held
 // is true, unless nothing is outstanding and siteURL takes its place.
 //
+// otherSite is the reason that a held mail is given.
+//
 // only has a node look and no more: it may just be late to hear of a new SiteURL, and undoes nothing. Otherwise
 // everything outstanding is held where they differ, and what was held is released where they agree (again).
-func (s *Store) Guard(ctx context.Context, siteURL string, only bool) (filledFor string, held bool, err error) {
+func (s *Store) Guard(ctx context.Context, siteURL, otherSite string, only bool) (filledFor string, held bool, err error) {
 	err = s.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, guardLock); err != nil {
 			return err
@@ -61,9 +63,9 @@ func (s *Store) Guard(ctx context.Context, siteURL string, only bool) (filledFor
 		// What someone is sending at this moment (not in a copy of a database) is past holding.
 		_, err = tx.Exec(ctx, `UPDATE postroom.mails m SET state = 'held', held_by = 'site_url', lease_owner = NULL,
 				lease_until = NULL, fence = m.fence + 1,
-				reason = 'The SiteURL differs from the one this mail was made for.'
+				reason = $1
 			WHERE m.finished_at IS NULL AND m.sealed IS NOT NULL AND m.state <> 'held'
-				AND (m.state <> 'sending' OR m.lease_until <= now())`)
+				AND (m.state <> 'sending' OR m.lease_until <= now())`, otherSite)
 		return err
 	})
 	return filledFor, held, wrap("compare the SiteURL with the outbox's", err)
@@ -76,8 +78,9 @@ func setGuard(ctx context.Context, tx pgx.Tx, siteURL string) error {
 }
 
 // Decide makes siteURL the outbox's own. goOn puts what was held back into the queue, mails with a link of ours to be
-// composed anew for it; otherwise what was held is cancelled, with the tokens in it, and the requests that wait are dropped.
-func (s *Store) Decide(ctx context.Context, siteURL string, goOn bool) error {
+// composed anew for it; otherwise what was held is cancelled, with the tokens in it and with that reason, and
+// the requests that wait are dropped.
+func (s *Store) Decide(ctx context.Context, siteURL, discarded string, goOn bool) error {
 	return wrap("decide over held mail", s.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, guardLock); err != nil {
 			return err
@@ -93,8 +96,8 @@ func (s *Store) Decide(ctx context.Context, siteURL string, goOn bool) error {
 		} else {
 			batch.Queue(`DELETE FROM postroom.tokens t USING postroom.mails m
 				WHERE m.token_digest = t.digest AND m.state = 'held' AND m.held_by = 'site_url'`)
-			batch.Queue(`UPDATE postroom.mails m SET ` + cancelled + `, reason = 'Discarded by an administrator: it was made for another SiteURL.'
-				WHERE m.state = 'held' AND m.held_by = 'site_url'`)
+			batch.Queue(`UPDATE postroom.mails m SET `+cancelled+`, reason = $1
+				WHERE m.state = 'held' AND m.held_by = 'site_url'`, discarded)
 			batch.Queue(`DELETE FROM postroom.river_job WHERE kind IN ('` + JobRequest + `', '` + JobSend + `')
 				AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')`)
 		}

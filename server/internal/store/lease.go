@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"postroom/server/internal/core"
 )
 
 // Job kinds and queues in River's table, which the guard, the reaper and Erase look at too.
@@ -22,6 +24,9 @@ const (
 	ClassInvitation   = "invitation"
 	ClassNotification = "notification"
 )
+
+// The rule of who may take a mail is the core's (core/src/standing.rs); these fragments apply it, as only the database
+// can among several nodes. TestHistories holds that both say the same.
 
 // due is a mail that may be sent now: not waiting for a time to come, or left behind by a lease that lapsed.
 const due = `((m.state = 'queued' AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= now()))
@@ -68,48 +73,48 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 	return &lease, nil
 }
 
-// Standing is how a mail stands, by PostgreSQL's clock.
+// Standing is how a mail stands, by PostgreSQL's clock: the facts that the core decides by, and what it takes to compose
+// the mail anew.
 type Standing struct {
-	Kind        string
-	Class       string
-	AccountID   string
-	TokenDigest []byte
-	Outstanding bool // it may still leave
-	Due         bool
-	Leased      bool // someone is sending it
-	Held        bool
-	Expired     bool
-	TokenDead   bool // superseded, used or expired
-	ComposeAnew bool
-	KeyID       string
-	KeyMissing  time.Duration // since a node first lacked its key
-	DueAt       time.Time     // when it is to be looked at again
-	QueuedAt    time.Time
-	Now         time.Time
+	core.Standing
+	AccountID string
+	QueuedAt  time.Time
+	Now       time.Time
 }
 
 // Standing reads it; nil where there is no such mail.
 func (s *Store) Standing(ctx context.Context, mailID string) (*Standing, error) {
 	var is Standing
 	var account *string
-	var missing *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.class, m.account_id, m.token_digest, `+waiting+` OR m.state = 'sending', `+due+`,
-			m.state = 'sending' AND m.lease_until > now(), m.state = 'held', m.expires_at <= now(), NOT `+tokenLives+`,
-			m.compose_anew, m.key_id, m.key_missing_since, coalesce(m.next_attempt_at, now()), m.queued_at, now()
-		FROM postroom.mails m WHERE m.id = $1::uuid`, mailID).
-		Scan(&is.Kind, &is.Class, &account, &is.TokenDigest, &is.Outstanding, &is.Due, &is.Leased, &is.Held, &is.Expired,
-			&is.TokenDead, &is.ComposeAnew, &is.KeyID, &missing, &is.DueAt, &is.QueuedAt, &is.Now)
+	var next, lease, missing, linkExpires *time.Time
+	var expires time.Time
+	var linked bool
+	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.state, m.held_by, m.sealed IS NOT NULL, m.next_attempt_at, m.lease_until,
+			m.expires_at, m.key_id, m.key_missing_since, m.compose_anew, m.token_digest IS NOT NULL, t.expires_at,
+			m.account_id, m.queued_at, now()
+		FROM postroom.mails m LEFT JOIN postroom.tokens t ON t.digest = m.token_digest WHERE m.id = $1::uuid`, mailID).
+		Scan(&is.Kind, &is.State, &is.HeldBy, &is.HasBody, &next, &lease, &expires, &is.KeyID, &missing, &is.ComposeAnew,
+			&linked, &linkExpires, &account, &is.QueuedAt, &is.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, wrap("read how the mail stands", err)
 	}
-	is.AccountID = or(account, "")
-	if missing != nil {
-		is.KeyMissing = is.Now.Sub(*missing)
+	is.AccountID, is.ExpiresAt = or(account, ""), expires.UnixMilli()
+	is.NextAttemptAt, is.LeaseUntil, is.KeyMissingSince = milliseconds(next), milliseconds(lease), milliseconds(missing)
+	if linked {
+		is.Link = &core.Link{ExpiresAt: milliseconds(linkExpires)}
 	}
 	return &is, nil
+}
+
+func milliseconds(at *time.Time) *int64 {
+	if at == nil {
+		return nil
+	}
+	ms := at.UnixMilli()
+	return &ms
 }
 
 // RenewLease makes the lease last another life from now; false says that it is lost.
@@ -172,19 +177,13 @@ func (s *Store) Faults(ctx context.Context, mailID string) (int, error) {
 	return faults, wrap("count the mail's faults", err)
 }
 
-// End takes a mail that nobody is sending out of the queue, as cancelled or failed, with that reason; false says
-// that it was no longer waiting.
+// End takes a mail that nobody is sending out of the queue for good, in that state and with that reason; false says that
+// it was no longer waiting. One that has perhaps arrived stays that.
 func (s *Store) End(ctx context.Context, mailID, state, reason string) (bool, error) {
-	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+cancelled+`, reason = $3
-		WHERE m.id = $1::uuid AND $2 = 'cancelled' AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`,
-		mailID, state, reason)
-	if err != nil || state == StateCancelled {
-		return tag.RowsAffected() == 1, wrap("cancel the mail", err)
-	}
-	tag, err = s.pool.Exec(ctx, `UPDATE postroom.mails m SET state = 'failed', held_by = NULL, sealed = NULL,
-			next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL, reason = $2
-		WHERE m.id = $1::uuid AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`, mailID, reason)
-	return tag.RowsAffected() == 1, wrap("fail the mail", err)
+	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+ended+`,
+			state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE $2 END, reason = $3
+		WHERE m.id = $1::uuid AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`, mailID, state, reason)
+	return tag.RowsAffected() == 1, wrap("end the mail", err)
 }
 
 // MissKey notes that a node lacks the key of a mail that is due.

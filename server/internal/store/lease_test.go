@@ -35,7 +35,7 @@ func TestOneSenderAtATime(t *testing.T) {
 		t.Fatalf("%d senders", wins.Load())
 	}
 	first := held.Load()
-	if is, err := s.Standing(t.Context(), mailOne); err != nil || !is.Leased || is.Due {
+	if is, err := s.Standing(t.Context(), mailOne); err != nil || is.State != StateSending || is.LeaseUntil == nil {
 		t.Fatalf("%+v, %v", is, err)
 	}
 	// It lapses, another takes over, and the first may no longer write (the fence).

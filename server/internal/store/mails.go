@@ -28,12 +28,13 @@ const (
 )
 
 // Fragments of SQL over mails aliased m. waiting is a mail that has not left and that nobody is sending now;
-// cancelled takes it out of the queue for good and wipes its body: one that perhaps arrived stays that, unretried.
+// ended takes it out of the queue for good and wipes its body; cancelled does so too, and one that perhaps arrived stays
+// that, unretried.
 const (
 	waiting = `(m.state IN ('queued', 'deferred') OR (m.state = 'held' AND m.held_by = 'site_url')
 		OR (m.state = 'perhaps_delivered' AND m.next_attempt_at IS NOT NULL))`
-	cancelled = `state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE 'cancelled' END, held_by = NULL,
-		sealed = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+	cancelled = `state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE 'cancelled' END, ` + ended
+	ended     = `held_by = NULL, sealed = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
 )
 
 // Mail is one mail's row, as the log shows it; its body comes from Sealed alone.

@@ -1,0 +1,85 @@
+package core
+
+// How the outbox goes on with a mail.
+const (
+	OpAttend  = "attend"
+	OpFault   = "fault"
+	OpReasons = "reasons"
+)
+
+// What AttendResult.Act says.
+const (
+	ActLeave       = "leave"
+	ActEnd         = "end"
+	ActLookAgain   = "look_again"
+	ActComposeAnew = "compose_anew"
+	ActBlocked     = "blocked"
+)
+
+// AttendArgs is how a mail stands (nil: there is no such mail) and what this node has: KeyID is nil where no key works,
+// Connected says that the settings name a server or capture. NotComposed is prepare's reason, when composing it anew
+// was tried and skipped.
+type AttendArgs struct {
+	Mail        *Standing `json:"mail"`
+	KeyID       *string   `json:"key_id"`
+	Connected   bool      `json:"connected"`
+	NotComposed *string   `json:"not_composed"`
+}
+
+// Standing is a mail's row, as far as the core's rules ask for it. Link is nil for a mail without one of ours.
+type Standing struct {
+	Kind            string  `json:"kind"`
+	State           string  `json:"state"`
+	HeldBy          *string `json:"held_by"`
+	HasBody         bool    `json:"has_body"`
+	NextAttemptAt   *int64  `json:"next_attempt_at"`
+	LeaseUntil      *int64  `json:"lease_until"`
+	ExpiresAt       int64   `json:"expires_at"`
+	KeyID           string  `json:"key_id"`
+	KeyMissingSince *int64  `json:"key_missing_since"`
+	ComposeAnew     bool    `json:"compose_anew"`
+	Link            *Link   `json:"link"`
+}
+
+// Link is a mail's token: ExpiresAt is nil where its row is gone.
+type Link struct {
+	ExpiresAt *int64 `json:"expires_at"`
+}
+
+// AttendResult is what to do. State and Reason go with "end", Reason alone with "compose_anew", At and KeyMissing with
+// "look_again".
+type AttendResult struct {
+	Act        string `json:"act"`
+	State      string `json:"state"`
+	Reason     string `json:"reason"`
+	At         int64  `json:"at"`
+	KeyMissing bool   `json:"key_missing"`
+}
+
+// FaultArgs is an attempt that failed in our own code: Error is the core's own code, nil where it gave none; Outcome is
+// what could not be judged, nil where it came to none.
+type FaultArgs struct {
+	Error     *string  `json:"error"`
+	Faults    int      `json:"faults"`
+	Outcome   *Outcome `json:"outcome"`
+	ExpiresAt int64    `json:"expires_at"`
+}
+
+// FaultResult is the mail's next state.
+type FaultResult struct {
+	State         string `json:"state"`
+	NextAttemptAt *int64 `json:"next_attempt_at"`
+	Reason        string `json:"reason"`
+}
+
+// ReasonsArgs are none.
+type ReasonsArgs struct{}
+
+// Reasons are the words for what the service writes without asking.
+type Reasons struct {
+	Superseded string `json:"superseded"`
+	Captured   string `json:"captured"`
+	OtherSite  string `json:"other_site"`
+	Discarded  string `json:"discarded"`
+	TestEnded  string `json:"test_ended"`
+}
