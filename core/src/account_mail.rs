@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{Ineligible, eligible};
 use crate::entropy::Entropy;
-use crate::limit::{Rule, decide};
 use crate::mail::{Base, Letter, compose, locale};
 use crate::request::is_safe_redirect;
+use crate::restraint::{self, AccountLimit, Restraint};
 use crate::seal::{self, SealingKey, Stored};
 use crate::token::{self, Token};
 use crate::wire::Base64;
@@ -23,11 +23,6 @@ const _: () = assert!(token::ENTROPY + SEED + ID + seal::ENTROPY <= ENTROPY);
 
 /// Octets of entropy that `compose_test` takes.
 pub(crate) const ENTROPY_TEST: usize = SEED + ID;
-
-/// A second request this soon after the first is a double press, not a second wish (S10).
-const REPEAT_MS: i64 = 15_000;
-
-const HOUR_MS: i64 = 3_600_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,13 +41,6 @@ pub(crate) struct Args {
 #[serde(deny_unknown_fields)]
 struct Previous {
     requested_at: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountLimit {
-    per_hour: u32,
-    tat_ms: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +72,15 @@ impl From<Ineligible> for Reason {
             Ineligible::Sso => Self::Sso,
             Ineligible::Deactivated => Self::Deactivated,
             Ineligible::AlreadyVerified => Self::AlreadyVerified,
+        }
+    }
+}
+
+impl From<Restraint> for Reason {
+    fn from(why: Restraint) -> Self {
+        match why {
+            Restraint::Repeat => Self::Repeat,
+            Restraint::AccountLimited => Self::AccountLimited,
         }
     }
 }
@@ -205,22 +202,9 @@ fn to_whom(
     if let Err(why) = eligible(account, args.kind) {
         return Ok(Err(why.into()));
     }
-    // A request from before the live link's is one that was overtaken: its mail would kill the newer link.
-    let repeats = |previous: &Previous| args.requested_at < previous.requested_at.saturating_add(REPEAT_MS);
-    if args.previous.as_ref().is_some_and(repeats) {
-        return Ok(Err(Reason::Repeat));
-    }
-    let rule = Rule {
-        name: String::new(),
-        per_window: args.limit.per_hour,
-        window_ms: HOUR_MS,
-        tat_ms: args.limit.tat_ms,
-    };
-    let decision = decide(&[rule], now)?;
-    if !decision.allowed {
-        return Ok(Err(Reason::AccountLimited));
-    }
-    Ok(Ok((account, decision.tat_ms.into_iter().next().flatten())))
+    let previous = args.previous.as_ref().map(|previous| previous.requested_at);
+    let passed = restraint::pass(args.requested_at, previous, &args.limit, now)?;
+    Ok(passed.map(|limit_tat_ms| (account, limit_tat_ms)).map_err(Reason::from))
 }
 
 /// A UUID of version 7 (RFC 9562 section 5.7): in order of time, so that an index of them grows at its end.
@@ -281,6 +265,7 @@ mod tests {
     use crate::account::tests::anna;
 
     const NOW: i64 = 1_764_000_000_000;
+    const HOUR_MS: i64 = 3_600_000;
     const KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 
     fn args(kind: Purpose) -> Args {

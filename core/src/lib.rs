@@ -29,6 +29,7 @@ mod judge;
 mod landing;
 mod model;
 mod relay;
+mod restraint;
 mod secret;
 mod self_test;
 mod wire;

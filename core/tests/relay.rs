@@ -308,6 +308,49 @@ fn without_the_row_a_reset_is_passed_on() {
     assert_eq!(taken["notes"][0], "not_composed:invalid_argument:username");
 }
 
+/// S10, S12: Mattermost's token goes all the same, no link is minted, and nothing is left to be sent.
+#[test]
+fn a_link_too_many_is_held_back() {
+    let check = |kind: &str, token_type: &str, restraints: Value, why: Option<&str>| {
+        let sample = sample(kind, "en");
+        let mut facts = sample.facts(Some(token_type));
+        for (name, fact) in restraints.as_object().unwrap() {
+            facts[name] = fact.clone();
+        }
+        let taken = take(&sample.message, &[&sample.to], &facts);
+        assert_eq!((&taken["kind"], &taken["take_token"]), (&json!(kind), &json!(true)), "{restraints}");
+        let Some(why) = why else {
+            assert!(taken["held_back"].is_null() && taken["token"].is_object(), "{restraints}");
+            return taken["limit_tat_ms"].clone();
+        };
+        assert_eq!(taken["held_back"]["why"], why, "{restraints}");
+        assert!(taken["held_back"]["reason"].as_str().unwrap().starts_with("Not sent: "));
+        assert!(taken["token"].is_null() && taken["limit_tat_ms"].is_null());
+        assert_eq!(taken["recipients"][0]["sealed"], "");
+        Value::Null
+    };
+    let before = |ago: i64, address: &str| json!({"requested_at": NOW - ago, "address": address});
+    let anna = "anna.en@example.com";
+    let reset = ("reset", "password_recovery");
+    check(reset.0, reset.1, json!({"previous": before(14_999, anna)}), Some("repeat"));
+    check(reset.0, reset.1, json!({"previous": before(-5_000, anna)}), Some("repeat"));
+    check(reset.0, reset.1, json!({"previous": before(15_000, anna)}), None);
+    let full = json!({"per_hour": 5, "tat_ms": NOW + 3_600_000});
+    check(reset.0, reset.1, json!({"limit": full}), Some("account_limited"));
+    let tat = check(reset.0, reset.1, json!({"limit": {"per_hour": 5, "tat_ms": null}}), None);
+    assert_eq!(tat, json!(NOW + 720_000));
+    check(reset.0, reset.1, json!({"limit": {"per_hour": 0, "tat_ms": NOW + 3_600_000}}), None);
+    // Three kinds share the verification's link: one for another address is another wish.
+    let pending = ("email_change_verify", "verify_email");
+    check(pending.0, pending.1, json!({"previous": before(1_000, anna)}), None);
+    check(
+        pending.0,
+        pending.1,
+        json!({"previous": before(1_000, "anna.new.en@example.com")}),
+        Some("repeat"),
+    );
+}
+
 #[test]
 fn a_site_that_is_not_set_up_stops_no_mail() {
     let sample = sample("reset", "en");

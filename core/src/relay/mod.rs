@@ -17,6 +17,7 @@ mod kind;
 mod link;
 mod pattern;
 mod read;
+mod shapes;
 mod take;
 
 pub(crate) use read::answer as read_mail;

@@ -1,25 +1,23 @@
 //! The operation `take_mail`: what a mail is, and what leaves in its place, sealed.
 
-use std::collections::BTreeMap;
-
-use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
-
-use super::belief::{Believed, Evidence, MattermostToken, decide};
+use super::belief::{Believed, Evidence, decide};
 use super::body;
 use super::header::{self, MessageId, Repair};
 use super::kind::{self, Class, Kind};
 use super::link::{AccountLink, account_links, origins};
 use super::read::{Mail, with_crlf};
+use super::shapes::{Answer, Args, Facts, HeldBack, MailToStore, Recipient, TokenToStore};
 use crate::account_mail::mail_id;
 use crate::entropy::Entropy;
 use crate::mail::address::{parse, refuse_controls};
 use crate::mail::{Base, Letter, Moment, compose, mask};
 use crate::request::is_safe_redirect;
+use crate::restraint::{self, AccountLimit, Restraint};
 use crate::seal::{self, SealingKey, Stored};
 use crate::token::{self, Token};
 use crate::wire::Base64;
-use crate::{Account, Error, Purpose, Site};
+use crate::{Error, Purpose, Site};
+use ring::digest::{SHA256, digest};
 
 /// Octets of entropy that `take_mail` takes: token, seed, id, nonce, and room for what may come.
 pub(crate) const ENTROPY: usize = 96;
@@ -31,71 +29,13 @@ const HOUR_MS: i64 = 3_600_000;
 const INVITATION_MS: i64 = 48 * HOUR_MS;
 const OTHER_MS: i64 = 24 * HOUR_MS;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Args {
-    message: Base64,
-    envelope_from: String,
-    envelope_to: Vec<String>,
-    site: Site,
-    key: String,
-    facts: Facts,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Facts {
-    account: Option<Account>,
-    token_row: Option<MattermostToken>,
-    owner: Option<Account>,
-    subjects: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Answer {
-    kind: Kind,
-    class: Class,
-    take_token: bool,
-    token: Option<TokenToStore>,
-    mail: MailToStore,
-    recipients: Vec<Recipient>,
-    notes: Vec<String>,
-}
-
-/// All that is stored of the token that replaces Mattermost's.
-#[derive(Serialize)]
-struct TokenToStore {
-    digest: Base64,
-    purpose: Purpose,
-    account_id: String,
-    address: String,
-    replaces: Option<String>,
-    password_stamp: i64,
-    redirect: Option<String>,
-    expires_at: i64,
-}
-
-#[derive(Serialize)]
-struct MailToStore {
-    id: String,
-    message_id: String,
-    locale: String,
-    size: usize,
-    key_id: String,
-    expires_at: i64,
-}
-
-#[derive(Serialize)]
-struct Recipient {
-    id: String,
-    masked_to: String,
-    sealed: Base64,
-}
-
 /// What leaves, not yet sealed.
 struct Outgoing {
     kind: Kind,
     token: Option<TokenToStore>,
+    take_token: bool,
+    limit_tat_ms: Option<i64>,
+    held_back: Option<Restraint>,
     message: Vec<u8>,
     message_id: String,
     locale: String,
@@ -149,13 +89,16 @@ pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<A
     for (at, to) in outgoing.envelope_to.into_iter().enumerate() {
         let (id, nonce) = chance.of_recipient(at, now);
         stored.envelope_to.clone_from(&to);
-        sealed.push(Recipient { masked_to: mask(&to), sealed: Base64(key.seal(&id, &stored, nonce)?), id });
+        let body = if outgoing.held_back.is_some() { Vec::new() } else { key.seal(&id, &stored, nonce)? };
+        sealed.push(Recipient { masked_to: mask(&to), sealed: Base64(body), id });
     }
     Ok(Answer {
         kind: outgoing.kind,
         class: outgoing.kind.class(),
-        take_token: outgoing.token.is_some(),
+        take_token: outgoing.take_token,
         token: outgoing.token,
+        limit_tat_ms: outgoing.limit_tat_ms,
+        held_back: outgoing.held_back.map(|why| HeldBack { why, reason: why.words() }),
         mail: MailToStore {
             id: sealed.first().map(|first| first.id.clone()).unwrap_or_default(),
             message_id: outgoing.message_id,
@@ -256,6 +199,10 @@ impl Relayed<'_> {
     fn composed(&self, believed: &Believed<'_>) -> Result<Outgoing, Error> {
         let base = Base::of(self.site)?;
         let lifetime_ms = self.site.lifetime_ms(believed.purpose)?;
+        let limit_tat_ms = match self.passed_restraint(believed)? {
+            Ok(moved) => moved,
+            Err(why) => return Ok(self.held_back(believed, why, lifetime_ms)),
+        };
         let token = Token::mint(&self.chance.token)?;
         let link = token.link(believed.purpose, &base);
         let username = believed.owner.username.as_str();
@@ -278,6 +225,9 @@ impl Relayed<'_> {
                 redirect: believed.redirect.filter(|path| is_safe_redirect(path)).map(str::to_owned),
                 expires_at,
             }),
+            take_token: true,
+            limit_tat_ms,
+            held_back: None,
             message: composed.message,
             message_id: composed.message_id,
             locale: composed.locale,
@@ -285,6 +235,31 @@ impl Relayed<'_> {
             envelope_to: vec![composed.envelope_to],
             expires_at,
         })
+    }
+
+    /// S10, S12. A link that verifies another address than the live one does is another wish, never a repeat.
+    fn passed_restraint(&self, believed: &Believed<'_>) -> Result<Result<Option<i64>, Restraint>, Error> {
+        let none = AccountLimit { per_hour: 0, tat_ms: None };
+        let previous = self.facts.previous.as_ref().filter(|previous| previous.address == believed.address);
+        let limit = self.facts.limit.as_ref().unwrap_or(&none);
+        restraint::pass(self.now, previous.map(|previous| previous.requested_at), limit, self.now)
+    }
+
+    /// An account mail that is not sent: Mattermost's link dies all the same, and the link before it lives.
+    fn held_back(&self, believed: &Believed<'_>, why: Restraint, lifetime_ms: i64) -> Outgoing {
+        Outgoing {
+            kind: believed.kind,
+            token: None,
+            take_token: true,
+            limit_tat_ms: None,
+            held_back: Some(why),
+            message: self.message.to_vec(),
+            message_id: MessageId::under(&self.domain(None), &[], &self.chance.seed).new,
+            locale: self.locale(),
+            envelope_from: String::new(),
+            envelope_to: vec![believed.address.clone()],
+            expires_at: self.now.saturating_add(lifetime_ms),
+        }
     }
 
     /// Any other mail, with its header and what SMTP needs of its body repaired.
@@ -335,21 +310,29 @@ impl Relayed<'_> {
 
     fn passed(self, kind: Kind, message: Vec<u8>, message_id: String) -> Outgoing {
         let lifetime_ms = if kind.class() == Class::Invitation { INVITATION_MS } else { OTHER_MS };
-        let known = |locale: &&str| {
-            !locale.is_empty() && locale.len() <= 16 && locale.bytes().all(|b| b.is_ascii_graphic())
-        };
-        let locale = self.facts.account.as_ref().map(|account| account.locale.as_str()).filter(known);
         Outgoing {
             kind,
             token: None,
+            take_token: false,
+            limit_tat_ms: None,
+            held_back: None,
             message,
             message_id,
-            locale: locale.unwrap_or(&self.site.default_locale).to_owned(),
+            locale: self.locale(),
             envelope_from: parse("envelope_from", self.envelope_from)
                 .map_or_else(|_| self.envelope_from.to_owned(), |address| address.to_string()),
             envelope_to: self.envelope_to,
             expires_at: self.now.saturating_add(lifetime_ms),
         }
+    }
+
+    /// The recipient's, else the site's.
+    fn locale(&self) -> String {
+        let known = |locale: &&str| {
+            !locale.is_empty() && locale.len() <= 16 && locale.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let account = self.facts.account.as_ref().map(|account| account.locale.as_str());
+        account.filter(known).unwrap_or(&self.site.default_locale).to_owned()
     }
 
     /// From's domain, else the envelope sender's, else the site's.

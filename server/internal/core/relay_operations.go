@@ -47,6 +47,15 @@ type MailFacts struct {
 	TokenRow *MattermostToken  `json:"token_row"`
 	Owner    *Account          `json:"owner"`
 	Subjects map[string]string `json:"subjects"`
+	// Previous is Owner's live link of the kind that the mail's would be, Limit how many such links Owner may be mailed.
+	Previous *PreviousLink `json:"previous"`
+	Limit    *AccountLimit `json:"limit"`
+}
+
+// PreviousLink is a live link, and the address that it was mailed to.
+type PreviousLink struct {
+	RequestedAt int64  `json:"requested_at"`
+	Address     string `json:"address"`
 }
 
 // MattermostToken is a row of Mattermost's own tokens table, less the token. Type is "password_recovery" or
@@ -59,15 +68,24 @@ type MattermostToken struct {
 }
 
 // TakeMailResult is what the mail is and what is sent in its place. With TakeToken the row is to be taken out of
-// Mattermost's table in the transaction that writes Token and the mail; without it Token is nil.
+// Mattermost's table in the transaction that writes Token and the mail; without it Token is nil. Where HeldBack is
+// set, Token is nil too and nothing is sealed: the mail is listed and not sent, and the link before it lives on.
 type TakeMailResult struct {
 	Kind       string            `json:"kind"`
 	Class      string            `json:"class"`
 	TakeToken  bool              `json:"take_token"`
 	Token      *TakenToken       `json:"token"`
+	LimitTATMS *int64            `json:"limit_tat_ms"`
+	HeldBack   *HeldBack         `json:"held_back"`
 	Mail       TakenMail         `json:"mail"`
 	Recipients []SealedRecipient `json:"recipients"`
 	Notes      []string          `json:"notes"`
+}
+
+// HeldBack is why a link is not mailed: Why is "repeat" or "account_limited", Reason the same in words.
+type HeldBack struct {
+	Why    string `json:"why"`
+	Reason string `json:"reason"`
 }
 
 // TakenToken is what is stored of the token that replaces Mattermost's. Replaces is the account's present address

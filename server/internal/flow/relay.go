@@ -101,8 +101,9 @@ func (f *Flows) understood(ctx context.Context, in *current, mail *incoming) (*o
 	if err := f.Engine.Call(ctx, core.OpTakeMail, facts.Now, core.TakeMailArgs{
 		Message: mail.message, EnvelopeFrom: mail.from, EnvelopeTo: mail.to, Site: in.Site, Key: in.AtRestKey,
 		Facts: core.MailFacts{
-			Account: facts.Account, TokenRow: facts.TokenRow, Owner: facts.Owner,
+			Account: facts.Account, TokenRow: facts.TokenRow, Owner: facts.Owner(),
 			Subjects: f.Subjects.For(localeOf(&facts), in.Site.DefaultLocale),
+			Previous: previousLink(&facts), Limit: limitOf(in, &facts),
 		},
 	}, &taken); err != nil {
 		return nil, err
@@ -117,10 +118,24 @@ func localeOf(facts *store.MailFacts) string {
 	switch {
 	case facts.Account != nil:
 		return facts.Account.Locale
-	case facts.Owner != nil:
-		return facts.Owner.Locale
+	case facts.Owner() != nil:
+		return facts.Owner().Locale
 	}
 	return ""
+}
+
+func previousLink(facts *store.MailFacts) *core.PreviousLink {
+	if facts.Link == nil || facts.Link.Previous == nil {
+		return nil
+	}
+	return &core.PreviousLink{RequestedAt: facts.Link.Previous.RequestedAt.UnixMilli(), Address: facts.Link.Previous.Address}
+}
+
+func limitOf(in *current, facts *store.MailFacts) *core.AccountLimit {
+	if facts.Link == nil {
+		return nil
+	}
+	return &core.AccountLimit{PerHour: int64(in.LimitAccountPerHour), TATMS: facts.Link.LimitTAT}
 }
 
 // remark logs what an admin should know of: the core's notes are codes, and hold nothing of the mail.
@@ -145,20 +160,36 @@ func relayed(taken *core.TakeMailResult, facts *store.MailFacts, token string) (
 		template.AccountID = facts.Account.ID
 	}
 	if taken.TakeToken {
-		if taken.Token == nil || facts.Owner == nil || len(taken.Recipients) != 1 {
-			return nil, errors.New("the core takes a token and does not say whose")
+		if facts.Link == nil || len(taken.Recipients) != 1 || (taken.Token == nil) == (taken.HeldBack == nil) {
+			return nil, errors.New("the core takes a token and does not say whose, or what becomes of it")
 		}
-		own := taken.Token
-		out.MattermostToken, out.Owner = token, facts.Owner
-		out.Token = &store.NewToken{
-			Digest: own.Digest, Purpose: own.Purpose, AccountID: own.AccountID, Address: own.Address,
-			PasswordStamp: own.PasswordStamp, Redirect: own.Redirect, Replaces: own.Replaces, RequestedAt: facts.Now,
-			ExpiresAt: time.UnixMilli(own.ExpiresAt),
+		template.AccountID = facts.Link.Account.ID
+		out.Link = &outbox.RelayedLink{MattermostToken: token, Kind: facts.LinkKind, Facts: facts.Link, Limit: taken.LimitTATMS, Audit: auditOf(taken, facts)}
+		if own := taken.Token; own != nil {
+			out.Link.Token = &store.NewToken{
+				Digest: own.Digest, Purpose: own.Purpose, AccountID: own.AccountID, Address: own.Address,
+				PasswordStamp: own.PasswordStamp, Redirect: own.Redirect, Replaces: own.Replaces, RequestedAt: facts.Now,
+				ExpiresAt: time.UnixMilli(own.ExpiresAt),
+			}
+			template.TokenDigest = own.Digest
+		} else {
+			template.Cancelled = taken.HeldBack.Reason
 		}
-		template.AccountID, template.TokenDigest = own.AccountID, own.Digest
 	}
 	out.Mails = rows(template, taken.Recipients)
 	return out, nil
+}
+
+// auditOf says what was decided over an account's mail (S33). Who asked for it stands in Mattermost's own record.
+func auditOf(taken *core.TakeMailResult, facts *store.MailFacts) store.AuditRecord {
+	record := store.AuditRecord{Event: "postroomTakeAccountMail", Status: "success", At: facts.Now.UnixMilli(), Facts: map[string]string{
+		"plugin": "postroom", "decision": "mail", "kind": taken.Kind, "account_id": facts.Link.Account.ID,
+		"address": taken.Recipients[0].MaskedTo, "mail_id": taken.Mail.ID,
+	}}
+	if taken.HeldBack != nil {
+		record.Status, record.Facts["decision"], record.Facts["reason"] = "fail", "skip", taken.HeldBack.Why
+	}
+	return record
 }
 
 func rows(template store.NewMail, recipients []core.SealedRecipient) []store.NewMail {

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,17 +11,25 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
-	"postroom/server/internal/core"
 	"postroom/server/internal/store"
 )
 
 // Relayed is a mail that Mattermost handed to the relay, as the core has taken it: a row for each recipient, all of one
-// class. Token goes with one that is an account's: it takes the place of MattermostToken, for Owner as he was read.
+// class. Link is set for one that is an account's.
 type Relayed struct {
-	Mails           []store.NewMail
-	Token           *store.NewToken
+	Mails []store.NewMail
+	Link  *RelayedLink
+}
+
+// RelayedLink is what goes with an account's mail: Token takes the place of MattermostToken, as Facts stand. Without
+// a Token the mail is one that is not sent, and Mattermost's goes all the same.
+type RelayedLink struct {
 	MattermostToken string
-	Owner           *core.Account
+	Kind            string
+	Facts           *store.Facts
+	Token           *store.NewToken
+	Limit           *int64 // ms; nil where it does not move
+	Audit           store.AuditRecord
 }
 
 // relaying is a Relayed and whoever waits for its commit.
@@ -69,7 +78,7 @@ func (o *Outbox) Commit(ctx context.Context, mail *Relayed) error {
 }
 
 func (o *Outbox) commitOne(ctx context.Context, mail *Relayed) error {
-	if mail.Token != nil {
+	if mail.Link != nil {
 		return o.commitAccount(ctx, mail)
 	}
 	waiting := &relaying{ctx: ctx, mail: mail, done: make(chan error, 1)}
@@ -180,7 +189,7 @@ func (o *Outbox) giveJobs(ctx context.Context, tx pgx.Tx, mails []store.NewMail)
 	var jobs []river.InsertManyParams
 	var whose []int
 	for i := range mails {
-		if mails[i].Lease == nil {
+		if mails[i].Lease == nil && mails[i].Cancelled == "" {
 			jobs = append(jobs, river.InsertManyParams{Args: sendArgs{MailID: mails[i].ID}, InsertOpts: &river.InsertOpts{Queue: mails[i].Class}})
 			whose = append(whose, i)
 		}
@@ -201,7 +210,7 @@ func (o *Outbox) giveJobs(ctx context.Context, tx pgx.Tx, mails []store.NewMail)
 // senderFor gives the mail a lease from its birth, if one of this node's senders is free for it.
 func (o *Outbox) senderFor(ctx context.Context, in *current, mail *store.NewMail) *sender {
 	mail.Lease, mail.JobID = nil, 0
-	if key, err := o.key(ctx, in); err != nil || key != mail.KeyID || len(mail.Sealed) > sendAtOnce {
+	if key, err := o.key(ctx, in); err != nil || key != mail.KeyID || len(mail.Sealed) > sendAtOnce || mail.Cancelled != "" {
 		return nil
 	}
 	sender := o.freeSender(ctx, in, mail.Class)
@@ -225,19 +234,24 @@ func (s *sender) settle(mail *store.NewMail, now time.Time, err error) {
 
 // commitAccount takes Mattermost's token out of its table and writes ours with the mail, in one transaction.
 func (o *Outbox) commitAccount(ctx context.Context, mail *Relayed) error {
-	if len(mail.Mails) != 1 || mail.Owner == nil {
+	link := mail.Link
+	if len(mail.Mails) != 1 || link.Facts.Account == nil {
 		return errors.New("an account mail has one recipient, and its token an owner")
+	}
+	audit, err := json.Marshal(link.Audit)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	one := mail.Mails[0]
 	sender := o.senderFor(ctx, o.current.Load(), &one)
-	record := &store.Record{Purpose: mail.Token.Purpose, AccountID: mail.Token.AccountID, Token: mail.Token, Mail: &one,
+	record := &store.Record{Kind: link.Kind, AccountID: link.Facts.Account.ID, Token: link.Token, Mail: &one, Limit: link.Limit, Audit: audit,
 		Superseded: o.reasons(ctx).Superseded}
 	there := false
 	var now time.Time
-	err := o.store.InTx(ctx, func(tx pgx.Tx) error {
-		facts, err := store.LockAccount(ctx, tx, record.Purpose, record.AccountID)
+	err = o.store.InTx(ctx, func(tx pgx.Tx) error {
+		facts, err := store.LockAccount(ctx, tx, record.Kind, record.AccountID)
 		if err != nil {
 			return err
 		}
@@ -245,10 +259,10 @@ func (o *Outbox) commitAccount(ctx context.Context, mail *Relayed) error {
 		if there, err = store.HasMail(ctx, tx, one.ID); err != nil || there {
 			return err // committed before, when we did not hear of it
 		}
-		if facts.Account == nil || *facts.Account != *mail.Owner {
+		if !sameFacts(link.Facts, &facts) {
 			return ErrMoved
 		}
-		switch taken, err := store.TakeMattermostToken(ctx, tx, mail.MattermostToken); {
+		switch taken, err := store.TakeMattermostToken(ctx, tx, link.MattermostToken); {
 		case err != nil:
 			return err
 		case !taken:

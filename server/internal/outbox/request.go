@@ -109,7 +109,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 	if err != nil {
 		return err
 	}
-	record := &store.Record{Purpose: job.Args.Purpose, Limit: decision.LimitTATMS, Audit: audit, DoneJob: job.ID,
+	record := &store.Record{Kind: job.Args.Purpose, Limit: decision.LimitTATMS, Audit: audit, DoneJob: job.ID,
 		Superseded: o.reasons(ctx).Superseded}
 	var sender *sender
 	if decision.Decision == decisionMail {
@@ -150,12 +150,12 @@ func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, f
 	requestedAt time.Time, redirect *string, by *sender) error {
 	token, mail := decision.Token, decision.Mail
 	record.Token = &store.NewToken{
-		Digest: token.Digest, Purpose: record.Purpose, AccountID: record.AccountID, Address: token.Address,
+		Digest: token.Digest, Purpose: record.Kind, AccountID: record.AccountID, Address: token.Address,
 		PasswordStamp: facts.Account.PasswordStamp, Redirect: redirect, RequestedAt: requestedAt,
 		ExpiresAt: time.UnixMilli(token.ExpiresAt),
 	}
 	record.Mail = &store.NewMail{
-		ID: mail.ID, Kind: record.Purpose, AccountID: record.AccountID, TokenDigest: token.Digest,
+		ID: mail.ID, Kind: record.Kind, AccountID: record.AccountID, TokenDigest: token.Digest,
 		MaskedTo: mail.MaskedTo, Locale: mail.Locale, MessageID: mail.MessageID, Size: mail.Size,
 		ExpiresAt: time.UnixMilli(mail.ExpiresAt), Sealed: mail.Sealed, KeyID: mail.KeyID,
 	}

@@ -148,7 +148,7 @@ func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], 
 		if !sameFacts(&facts, &held) {
 			return errMoved
 		}
-		record := &store.Record{Purpose: is.Kind, AccountID: is.AccountID, Superseded: why}
+		record := &store.Record{Kind: is.Kind, AccountID: is.AccountID, Superseded: why}
 		record.DoneJob = job.ID
 		return o.enqueue(ctx, tx, record, &facts, decision, is.QueuedAt, redirect, nil)
 	})

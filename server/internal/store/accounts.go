@@ -56,19 +56,10 @@ func or[T any](value *T, otherwise T) T {
 	return *value
 }
 
-// AccountByEmail is the account whose stored address equals email, which must be lower-cased; nil when there is none.
-func (s *Store) AccountByEmail(ctx context.Context, email string) (*core.Account, error) {
-	return s.accountWhere(ctx, `u.email = $1`, email)
-}
-
 // AccountByID is the account of that id; nil when there is none.
 func (s *Store) AccountByID(ctx context.Context, id string) (*core.Account, error) {
-	return s.accountWhere(ctx, `u.id = $1`, id)
-}
-
-func (s *Store) accountWhere(ctx context.Context, condition, value string) (*core.Account, error) {
 	var row accountRow
-	err := s.pool.QueryRow(ctx, `SELECT `+accountColumns+` FROM users u WHERE `+condition, value).Scan(row.targets()...)
+	err := s.pool.QueryRow(ctx, `SELECT `+accountColumns+` FROM users u WHERE u.id = $1`, id).Scan(row.targets()...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -78,15 +69,32 @@ func (s *Store) accountWhere(ctx context.Context, condition, value string) (*cor
 	return row.account(), nil
 }
 
-// Previous is the token that a new request would replace.
+// Kinds of link, and of the account mail that brings each. An account has one live link of each kind: a newer one
+// replaces it, and no other does.
+const (
+	LinkReset       = "reset"
+	LinkVerify      = "verify"
+	LinkEmailChange = "email_change_verify" // verifies a pending new address
+)
+
+// purposeOf is the purpose of a kind of link.
+func purposeOf(kind string) string {
+	if kind == LinkEmailChange {
+		return LinkVerify
+	}
+	return kind
+}
+
+// Previous is the live link that a new one of its kind would replace.
 type Previous struct {
 	Digest      []byte
+	Address     string
 	RequestedAt time.Time
 	Redirect    *string
 }
 
 // Facts are what the decision over a request rests on. Account is nil where there is none; then so are Previous
-// (the account's live token of that purpose) and LimitTAT (ms). Now is PostgreSQL's clock.
+// (the account's live link of that kind) and LimitTAT (ms). Now is PostgreSQL's clock.
 type Facts struct {
 	Account  *core.Account
 	Previous *Previous
@@ -105,14 +113,15 @@ func (s *Store) FactsByID(ctx context.Context, kind, accountID string) (Facts, e
 }
 
 func facts(ctx context.Context, from queryer, condition, kind, value string) (Facts, error) {
-	return scanFacts(from.QueryRow(ctx, factsQuery(condition), kind, value))
+	return scanFacts(from.QueryRow(ctx, factsQuery(condition), kind, value, purposeOf(kind)))
 }
 
 func factsQuery(condition string) string {
-	return `SELECT clock.now, l.tat_ms, t.digest, t.requested_at, t.redirect, ` + accountColumns + `
+	return `SELECT clock.now, l.tat_ms, t.digest, t.address, t.requested_at, t.redirect, ` + accountColumns + `
 		FROM (SELECT now() AS now) clock
 		LEFT JOIN users u ON ` + condition + `
-		LEFT JOIN postroom.tokens t ON t.account_id = u.id AND t.purpose = $1 AND t.expires_at > clock.now
+		LEFT JOIN postroom.tokens t ON t.account_id = u.id AND t.purpose = $3
+			AND (t.replaces IS NOT NULL) = ($1 <> $3) AND t.expires_at > clock.now
 		LEFT JOIN postroom.account_limits l ON l.account_id = u.id AND l.kind = $1`
 }
 
@@ -120,15 +129,15 @@ func scanFacts(from pgx.Row) (Facts, error) {
 	var found Facts
 	var row accountRow
 	var digest []byte
-	var redirect *string
+	var address, redirect *string
 	var requestedAt *time.Time
-	targets := append([]any{&found.Now, &found.LimitTAT, &digest, &requestedAt, &redirect}, row.targets()...)
+	targets := append([]any{&found.Now, &found.LimitTAT, &digest, &address, &requestedAt, &redirect}, row.targets()...)
 	if err := from.Scan(targets...); err != nil {
 		return Facts{}, wrap("gather the facts of a request", err)
 	}
 	found.Account = row.account()
 	if digest != nil && requestedAt != nil {
-		found.Previous = &Previous{Digest: digest, RequestedAt: *requestedAt, Redirect: redirect}
+		found.Previous = &Previous{Digest: digest, Address: or(address, ""), RequestedAt: *requestedAt, Redirect: redirect}
 	}
 	return found, nil
 }

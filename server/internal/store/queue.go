@@ -39,6 +39,8 @@ type NewMail struct {
 	// Lease lets its owner send the mail as soon as this is committed, for that long.
 	Lease *NewLease
 	Note  string // what is remarkable about it, in plain words; mostly empty
+	// Cancelled is why it is not sent at all: its row is kept for the list, without a body. Empty for a mail to be sent.
+	Cancelled string
 }
 
 // NewLease is a lease that a mail is born with: its first, with fence 1.
@@ -49,14 +51,15 @@ type NewLease struct {
 
 // insertMails takes columns as arrays: one statement for one mail and for many.
 const insertMails = `INSERT INTO postroom.mails (state, id, kind, class, account_id, token_digest, masked_to, locale,
-		message_id, size, expires_at, sealed, key_id, job_id, note, lease_owner, lease_until, fence, attempts)
-	SELECT CASE WHEN owner = '' THEN 'queued' ELSE 'sending' END, id, kind, coalesce(nullif(class, ''), 'account'), nullif(account_id, ''), digest,
-		masked_to, locale, message_id, size, expires_at, sealed, key_id, nullif(job_id, 0), nullif(note, ''),
-		nullif(owner, ''), CASE WHEN owner <> '' THEN now() + life END, (owner <> '')::integer, (owner <> '')::integer
+		message_id, size, expires_at, sealed, key_id, job_id, note, lease_owner, lease_until, fence, attempts, reason, finished_at)
+	SELECT CASE WHEN cancelled <> '' THEN 'cancelled' WHEN owner = '' THEN 'queued' ELSE 'sending' END, id, kind, coalesce(nullif(class, ''), 'account'), nullif(account_id, ''), digest,
+		masked_to, locale, message_id, size, expires_at, nullif(sealed, ''), key_id, nullif(job_id, 0), nullif(note, ''),
+		nullif(owner, ''), CASE WHEN owner <> '' THEN now() + life END, (owner <> '')::integer, (owner <> '')::integer,
+		nullif(cancelled, ''), CASE WHEN cancelled <> '' THEN now() END
 	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
-		$9::integer[], $10::timestamptz[], $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::interval[])
+		$9::integer[], $10::timestamptz[], $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::interval[], $17::text[])
 		AS m (id, kind, class, account_id, digest, masked_to, locale, message_id, size, expires_at, sealed, key_id,
-			job_id, note, owner, life)`
+			job_id, note, owner, life, cancelled)`
 
 func mailArrays(mails []NewMail) []any {
 	texts := func(of func(*NewMail) string) []string {
@@ -83,6 +86,7 @@ func mailArrays(mails []NewMail) []any {
 		texts(func(m *NewMail) string { return m.Locale }), texts(func(m *NewMail) string { return m.MessageID }),
 		sizes, expiries, sealed, texts(func(m *NewMail) string { return m.KeyID }), jobs,
 		texts(func(m *NewMail) string { return m.Note }), texts(leaseOwner), lives,
+		texts(func(m *NewMail) string { return m.Cancelled }),
 	}
 }
 
@@ -102,13 +106,13 @@ func InsertMails(ctx context.Context, tx pgx.Tx, mails []NewMail) (time.Time, er
 	return now, wrap("queue the mails", tx.SendBatch(ctx, batch).Close())
 }
 
-// LockAccount makes this transaction the only one that decides about that account and purpose, and reads the facts
-// again: they hold until the transaction ends.
-func LockAccount(ctx context.Context, tx pgx.Tx, purpose, accountID string) (Facts, error) {
+// LockAccount makes this transaction the only one that decides about that account's links of a kind, and reads the
+// facts again: they hold until the transaction ends.
+func LockAccount(ctx context.Context, tx pgx.Tx, kind, accountID string) (Facts, error) {
 	// Two statements, so that the second sees what was committed while the first waited; one round trip.
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, $3))`, purpose, accountID, migrationLock)
-	batch.Queue(factsQuery(`u.id = $2`), purpose, accountID)
+	batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, $3))`, kind, accountID, migrationLock)
+	batch.Queue(factsQuery(`u.id = $2`), kind, accountID, purposeOf(kind))
 	results := tx.SendBatch(ctx, batch)
 	defer func() { _ = results.Close() }()
 	if _, err := results.Exec(); err != nil {
@@ -117,15 +121,16 @@ func LockAccount(ctx context.Context, tx pgx.Tx, purpose, accountID string) (Fac
 	return scanFacts(results.QueryRow())
 }
 
-// Record is everything that one decision writes. Token and Mail go together and replace the account's older token,
-// whose waiting mails are cancelled with Superseded as their reason; Limit is nil where it does not move.
+// Record is everything that one decision over a kind of link writes. A Token replaces the account's older one, whose
+// waiting mails are cancelled with Superseded as their reason; without one they are left alone. Limit is nil where it
+// does not move.
 type Record struct {
-	Purpose, AccountID string
-	Token              *NewToken
-	Mail               *NewMail
-	Superseded         string
-	Limit              *int64 // ms
-	Audit              []byte // an AuditRecord as JSON
+	Kind, AccountID string
+	Token           *NewToken
+	Mail            *NewMail
+	Superseded      string
+	Limit           *int64 // ms
+	Audit           []byte // an AuditRecord as JSON
 	// DoneJob is the River job that this decision completes, 0 for none. It is what river.JobCompleteTx does, in the
 	// same round trip as all the rest; River's own report of the job's end then finds it done.
 	DoneJob int64
@@ -137,14 +142,16 @@ func Write(ctx context.Context, tx pgx.Tx, record *Record) error {
 	if record.Limit != nil {
 		batch.Queue(`INSERT INTO postroom.account_limits (account_id, kind, tat_ms) VALUES ($1, $2, $3)
 			ON CONFLICT (account_id, kind) DO UPDATE SET tat_ms = excluded.tat_ms`,
-			record.AccountID, record.Purpose, *record.Limit)
+			record.AccountID, record.Kind, *record.Limit)
 	}
 	if token := record.Token; token != nil {
 		batch.Queue(`UPDATE postroom.mails m SET `+cancelled+`, reason = $3
 			WHERE m.account_id = $1 AND `+waiting+` AND (m.kind = $2 OR m.token_digest IN
-				(SELECT t.digest FROM postroom.tokens t WHERE t.account_id = $1 AND t.purpose = $2))`,
-			record.AccountID, record.Purpose, record.Superseded)
-		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1 AND purpose = $2`, record.AccountID, record.Purpose)
+				(SELECT t.digest FROM postroom.tokens t WHERE t.account_id = $1 AND t.purpose = $4
+					AND (t.replaces IS NOT NULL) = ($2 <> $4)))`,
+			record.AccountID, record.Kind, record.Superseded, token.Purpose)
+		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1 AND purpose = $3 AND (replaces IS NOT NULL) = ($2 <> $3)`,
+			record.AccountID, record.Kind, token.Purpose)
 		batch.Queue(`INSERT INTO postroom.tokens
 			(digest, purpose, account_id, address, password_stamp, redirect, replaces, requested_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, token.Digest, token.Purpose, token.AccountID, token.Address,

@@ -22,7 +22,7 @@ func minted(t *testing.T, s *Store, account, text, mailID string) []byte {
 	redirect := "/team/town-square"
 	err := s.InTx(t.Context(), func(tx pgx.Tx) error {
 		return Write(t.Context(), tx, &Record{
-			Purpose: "reset", AccountID: account, Superseded: "newer",
+			Kind: "reset", AccountID: account, Superseded: "newer",
 			Token: &NewToken{Digest: digest[:], Purpose: "reset", AccountID: account, Address: account + "@example.com",
 				PasswordStamp: 7, Redirect: &redirect, RequestedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)},
 			Mail: &NewMail{ID: mailID, Kind: "reset", AccountID: account, TokenDigest: digest[:], MaskedTo: "a***@example.com",

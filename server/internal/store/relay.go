@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,8 +81,19 @@ func (s *Store) SetEnabled(ctx context.Context, enabled bool) error {
 type MailFacts struct {
 	Account  *core.Account // by the recipient's address
 	TokenRow *core.MattermostToken
-	Owner    *core.Account // of the token row
+	// Link is what a link of the token row's owner is decided by, LinkKind of which kind it would be; nil and empty
+	// where there is no such row or owner.
+	Link     *Facts
+	LinkKind string
 	Now      time.Time
+}
+
+// Owner is the token row's; nil where there is none.
+func (f *MailFacts) Owner() *core.Account {
+	if f.Link == nil {
+		return nil
+	}
+	return f.Link.Account
 }
 
 // MailFacts looks up a mail's one recipient (lower-cased, empty for none) and the token of Mattermost's in it (empty for
@@ -112,10 +124,22 @@ func (s *Store) MailFacts(ctx context.Context, recipient, token string) (MailFac
 		return found, nil // nothing that Mattermost would redeem
 	}
 	found.TokenRow = &core.MattermostToken{Type: *kind, UserID: owner.UserID, Email: owner.Email, CreatedAt: or(createdAt, 0)}
-	if found.Owner = found.Account; found.Owner == nil || found.Owner.ID != owner.UserID {
-		found.Owner, err = s.AccountByID(ctx, owner.UserID)
+	ofPresent, ofPending := LinkReset, LinkReset
+	if *kind == InnerVerify {
+		ofPresent, ofPending = LinkVerify, LinkEmailChange
 	}
-	return found, err
+	link, err := s.FactsByID(ctx, ofPresent, owner.UserID)
+	found.LinkKind = ofPresent
+	if err == nil && ofPending != ofPresent && link.Account != nil && !strings.EqualFold(link.Account.Email, owner.Email) {
+		link, err = s.FactsByID(ctx, ofPending, owner.UserID)
+		found.LinkKind = ofPending
+	}
+	if err != nil || link.Account == nil {
+		found.LinkKind = ""
+		return found, err
+	}
+	found.Link = &link
+	return found, nil
 }
 
 // HasMail is whether a mail of that id is there.

@@ -195,9 +195,9 @@ func TestAccounts(t *testing.T) {
 		want := plain
 		want.ID, want.Username, want.Email = id, id, id+"@example.com"
 		change(&want)
-		byEmail, err := s.AccountByEmail(t.Context(), want.Email)
-		if err != nil || byEmail == nil || *byEmail != want {
-			t.Errorf("%s by address: %+v, %v", id, byEmail, err)
+		facts, err := s.FactsByEmail(t.Context(), LinkReset, want.Email)
+		if err != nil || facts.Account == nil || *facts.Account != want {
+			t.Errorf("%s by address: %+v, %v", id, facts.Account, err)
 		}
 		byID, err := s.AccountByID(t.Context(), id)
 		if err != nil || byID == nil || *byID != want {
@@ -206,8 +206,8 @@ func TestAccounts(t *testing.T) {
 	}
 	// The stored address equals the typed one or nobody has it (S28).
 	for _, typed := range []string{"Plain@example.com", "plain@example.com ", "plаin@example.com", "%@example.com", ""} {
-		if found, err := s.AccountByEmail(t.Context(), typed); found != nil || err != nil {
-			t.Errorf("%q finds %+v, %v", typed, found, err)
+		if facts, err := s.FactsByEmail(t.Context(), LinkReset, typed); facts.Account != nil || err != nil {
+			t.Errorf("%q finds %+v, %v", typed, facts.Account, err)
 		}
 	}
 }
