@@ -135,7 +135,8 @@ impl Mail {
     }
 
     /// Whether a new token for its account and that purpose replaces it (S9): `same_token` says that its link is of
-    /// the account's token for that purpose until now. What is on its way at this moment is past recall.
+    /// the token that gives way. One for a pending new address gives way to its like alone. What is on its way at this
+    /// moment is past recall.
     #[must_use]
     pub fn is_replaced_by(&self, purpose: Purpose, same_token: bool) -> bool {
         self.waits() && (self.kind == purpose.name() || same_token)
