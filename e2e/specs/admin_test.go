@@ -16,6 +16,10 @@ func TestAdminRoutesAreGuarded(t *testing.T) {
 	session := must(house.node.Client.Login(user.Username, harness.Password))(t)
 	for _, route := range []struct{ method, path string }{
 		{"GET", "/api/v1/status"},
+		{"GET", "/api/v1/support"},
+		{"GET", "/api/v1/relay"},
+		{"POST", "/api/v1/relay/enable"},
+		{"POST", "/api/v1/relay/disable"},
 		{"GET", "/api/v1/mails"},
 		{"GET", "/api/v1/mails?before=2026-01-01T00:00:00Z"},
 		{"GET", "/api/v1/mails/6c6b8e0a-5f0e-4a0e-9d7b-1f2a3b4c5d6e"},

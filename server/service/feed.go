@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"postroom/server/internal/flow"
 	"postroom/server/internal/link"
 )
 
@@ -20,9 +21,10 @@ type feed struct {
 }
 
 type queue struct {
-	once  sync.Once
-	lines chan link.LogRecord
-	ended chan struct{}
+	once   sync.Once
+	lines  chan link.LogRecord
+	ended  chan struct{}
+	recent recent
 }
 
 func newFeed(file io.Writer) *feed {
@@ -39,6 +41,9 @@ func (f *feed) Handle(ctx context.Context, record slog.Record) error {
 		line.Fields = append(line.Fields, attr.Key, attr.Value.String())
 		return true
 	})
+	if record.Level >= slog.LevelWarn {
+		f.queue.recent.add(flow.LogLine{At: record.Time.UTC(), LogRecord: line})
+	}
 	for queued := false; !queued; {
 		select {
 		case f.queue.lines <- line:
@@ -62,6 +67,30 @@ func (f *feed) WithAttrs(attrs []slog.Attr) slog.Handler {
 		with.attrs = append(with.attrs, attr.Key, attr.Value.String())
 	}
 	return &with
+}
+
+// recent are the newest warnings and errors, for a support packet.
+type recent struct {
+	mu    sync.Mutex
+	lines []flow.LogLine
+}
+
+// recentLines is how many are kept.
+const recentLines = 200
+
+func (r *recent) add(line flow.LogLine) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.lines) == recentLines {
+		r.lines = r.lines[1:]
+	}
+	r.lines = append(r.lines, line)
+}
+
+func (r *recent) all() []flow.LogLine {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]flow.LogLine{}, r.lines...)
 }
 
 func (f *feed) close() { f.queue.once.Do(func() { close(f.queue.ended) }) }

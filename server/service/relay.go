@@ -34,7 +34,7 @@ func (s *service) relayPort() (flow.RelayPort, error) {
 // openRelay makes the relay, on the socket that the shim held meanwhile where there is one. Who connects waits in its
 // backlog until startRelay. It may be called again after an error.
 func (s *service) openRelay() error {
-	if s.relay != nil {
+	if s.relay.Load() != nil {
 		return nil
 	}
 	secrets, err := s.flows.RelaySecrets(s.ctx)
@@ -50,15 +50,17 @@ func (s *service) openRelay() error {
 		return nil
 	}
 	file, err := listener.File()
+	var opened *relay.Relay
 	if err == nil {
-		s.relay, err = relay.New(relay.Options{
-			Listener: listener, Taker: s.flows, TLS: secrets.Certificate, Credentials: secrets.Credentials, Log: s.log,
+		opened, err = relay.New(relay.Options{
+			Listener: listener, Taker: s.flows, TLS: secrets.Certificate, Credentials: secrets.Credentials, Log: s.log, Metrics: s.metrics,
 		})
 	}
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
+	s.relay.Store(opened)
 	s.relaySocket.Store(file)
 	s.order(link.Line{Relay: true})
 	return nil
@@ -127,10 +129,11 @@ func (s *service) sayHere(secrets *flow.RelaySecrets) {
 
 // closeRelay takes no more mail and lets that under way be taken. The shim, or the next service, holds the socket.
 func (s *service) closeRelay(ctx context.Context) {
-	if s.relay == nil {
+	relay := s.relay.Load()
+	if relay == nil {
 		return
 	}
-	if err := s.relay.Close(ctx); err != nil {
+	if err := relay.Close(ctx); err != nil {
 		s.log.Warn("a mail that was being handed over was broken off", "error", err)
 	}
 	if err := s.store.SayGone(ctx, s.node); err != nil {

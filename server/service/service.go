@@ -24,6 +24,7 @@ import (
 	"postroom/server/internal/httpapi"
 	"postroom/server/internal/limits"
 	"postroom/server/internal/link"
+	"postroom/server/internal/metrics"
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/relay"
 	"postroom/server/internal/settings"
@@ -81,8 +82,11 @@ type service struct {
 	store  *store.Store
 	outbox *outbox.Outbox
 	flows  *flow.Flows
-	relay  *relay.Relay // nil where it can't listen
+	relay  atomic.Pointer[relay.Relay] // nil where it can't listen
 	server *http.Server
+
+	started time.Time
+	metrics *metrics.Metrics
 
 	saying      sync.Once
 	orders      chan link.Line // what the shim is to do, beside acts
@@ -103,7 +107,7 @@ var (
 
 func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	ctx, end := context.WithCancelCause(context.Background())
-	s := &service{from: from, node: nodeName(), log: log, feed: feed, ctx: ctx, end: end, orders: make(chan link.Line, 8)}
+	s := &service{from: from, node: nodeName(), log: log, feed: feed, ctx: ctx, end: end, started: time.Now().UTC(), orders: make(chan link.Line, 8)}
 	snapshot, warnings, err := settings.Parse(from.Settings)
 	if err != nil {
 		return nil, err
@@ -113,16 +117,19 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if s.engine, err = s.openEngine(); err != nil {
 		return nil, err
 	}
+	s.metrics = metrics.New(metrics.Build{Version: from.Version, Core: s.engine.SelfTest().Version, Restarts: from.Restarts})
 	if s.store, err = store.Open(ctx, snapshot.DataSource); err != nil {
 		return nil, err
 	}
-	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot})
+	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}
 	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log,
-		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Port: s.relayPort}}
+		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Port: s.relayPort},
+		Process: s.process, Metrics: s.metrics}
 	s.flows.Apply(ctx, snapshot)
+	s.watch()
 	if err := s.checkKey(snapshot); err != nil {
 		return nil, err
 	}
@@ -152,10 +159,12 @@ func (s *service) bringUp() error {
 		return err
 	}
 	s.outbox.Apply(s.flows.Apply(s.ctx, s.latest.Load()))
-	if err := s.outbox.Start(s.ctx); err != nil || s.relay == nil {
+	if err := s.outbox.Start(s.ctx); err != nil {
 		return err
 	}
-	s.relay.Start()
+	if relay := s.relay.Load(); relay != nil {
+		relay.Start()
+	}
 	return nil
 }
 
@@ -196,6 +205,7 @@ func (s *service) openEngine() (*engine.Engine, error) {
 		Wasm: wasm, CacheDir: engine.CacheDir(), Logger: s.log,
 		// What the largest mail of the relay's takes (30 MB: 512 MiB and 6 s on a busy machine, measured).
 		MemoryPages: 8192, Deadline: 20 * time.Second,
+		Observe: func(op, result string, took time.Duration) { s.metrics.CoreCall(op, result, took) },
 	})
 }
 

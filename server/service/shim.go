@@ -23,7 +23,7 @@ const (
 func (s *service) shimRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+link.PathHello, func(w http.ResponseWriter, _ *http.Request) {
 		own, _ := link.FindProcess(os.Getpid())
-		_ = json.NewEncoder(w).Encode(link.Hello{Build: s.from.Build, Process: own, Server: s.from.Server})
+		_ = json.NewEncoder(w).Encode(link.Hello{Build: s.from.Build, Process: own, Server: s.from.Server, Restarts: s.from.Restarts})
 	})
 	mux.HandleFunc("POST "+link.PathSettings, func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
@@ -59,6 +59,11 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 		}
 	})
 	mux.Handle("POST "+link.PathSwitched, httpapi.Switched(s.flows, s.log))
+	mux.Handle("GET "+link.PathMetrics, s.metrics.Handler())
+	mux.HandleFunc("GET "+link.PathSupport, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.flows.Support(r.Context()))
+	})
 	mux.HandleFunc("GET "+link.PathStream, s.stream)
 }
 

@@ -75,9 +75,11 @@ func (k *keeper) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		started := time.Now()
 		hello, err := k.adoptOrStart(ctx)
-		k.report(err)
 		if err == nil {
 			k.setCurrent(hello)
+		}
+		k.report(err)
+		if err == nil {
 			k.holdRelay(ctx)
 			err = k.follow(ctx)
 		}
@@ -134,10 +136,19 @@ func (k *keeper) adoptOrStart(ctx context.Context) (link.Hello, error) {
 		}
 		k.client.CloseIdleConnections()
 	}
-	if err := k.launch.start(ctx, k.dir, k.server, k.settings(), k.heldRelay()); err != nil {
+	if err := k.launch.start(ctx, k.dir, k.server, k.settings(), k.heldRelay(), k.restarts()); err != nil {
 		return link.Hello{}, err
 	}
 	return k.hello(ctx)
+}
+
+// restarts is how often a service was started again, with the one to be started now.
+func (k *keeper) restarts() int {
+	before := k.running()
+	if before.Process.PID == 0 {
+		return 0 // the first
+	}
+	return before.Restarts + 1
 }
 
 func (k *keeper) hello(ctx context.Context) (link.Hello, error) {
@@ -270,7 +281,7 @@ func kill(process link.Process) {
 }
 
 // launch is what a service is started from.
-type launch struct{ executable, wasm, build string }
+type launch struct{ executable, wasm, build, version string }
 
 func newLaunch(api plugin.API) (launch, error) {
 	executable, err := os.Executable()
@@ -286,5 +297,13 @@ func newLaunch(api plugin.API) (launch, error) {
 	if err != nil {
 		return launch{}, errors.Join(errors.New("the plugin's bundle is incomplete; upload it again"), err)
 	}
-	return launch{executable: executable, wasm: wasm, build: build}, nil
+	var manifest struct{ Version string }
+	raw, err := os.ReadFile(filepath.Join(bundle, "plugin.json"))
+	if err == nil {
+		err = json.Unmarshal(raw, &manifest)
+	}
+	if err != nil {
+		return launch{}, errors.Join(errors.New("the plugin's bundle is incomplete; upload it again"), err)
+	}
+	return launch{executable: executable, wasm: wasm, build: build, version: manifest.Version}, nil
 }

@@ -3,6 +3,7 @@ package shim
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -42,8 +43,11 @@ func fakeService() {
 	own, _ := link.FindProcess(os.Getpid())
 	mux := http.NewServeMux()
 	mux.HandleFunc(link.PathHello, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(link.Hello{Build: from.Build, Process: own, Server: from.Server})
+		_ = json.NewEncoder(w).Encode(link.Hello{Build: from.Build, Process: own, Server: from.Server, Restarts: from.Restarts})
 	})
+	for _, path := range []string{link.PathMetrics, link.PathSupport} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, "%s %d\n", path, from.Restarts) })
+	}
 	mux.HandleFunc(link.PathSettings, func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc(link.PathEnd, func(http.ResponseWriter, *http.Request) {
 		time.AfterFunc(10*time.Millisecond, func() { os.Exit(0) })

@@ -39,9 +39,9 @@ func digestFiles(paths ...string) (string, error) {
 // start runs a service in a session of its own, so that it outlives the shim, and waits until it is ready. Its
 // secrets go through its standard input; what it or the Go runtime writes goes to a file, because the shim's own
 // stderr is Mattermost's pipe and breaks with it.
-func (l launch) start(ctx context.Context, dir string, server link.Process, settings []byte, relay *os.File) error {
+func (l launch) start(ctx context.Context, dir string, server link.Process, settings []byte, relay *os.File, restarts int) error {
 	serverDir, _ := os.Getwd() // inherited from the server; without it kinds of mail are not told by their subjects
-	handover, err := json.Marshal(link.Handover{Build: l.build, Server: server, Dir: dir, Wasm: l.wasm, ServerDir: serverDir, HasRelay: relay != nil, Settings: settings})
+	handover, err := json.Marshal(link.Handover{Build: l.build, Version: l.version, Restarts: restarts, Server: server, Dir: dir, Wasm: l.wasm, ServerDir: serverDir, HasRelay: relay != nil, Settings: settings})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,28 @@ func (e *Engine) Call(ctx context.Context, op string, now time.Time, args, out a
 	if err != nil {
 		return fmt.Errorf("%s: encode the request: %w", op, err)
 	}
-	return e.exchange(ctx, op, in, func(reply []byte) error { return decode(op, reply, out) })
+	began := time.Now()
+	err = e.exchange(ctx, op, in, func(reply []byte) error { return decode(op, reply, out) })
+	if result := resultOf(err); result != "" {
+		e.observe(op, result, time.Since(began))
+	}
+	return err
+}
+
+// resultOf is how a call ended, "" for one that did not begin.
+func resultOf(err error) string {
+	var refused *CoreError
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &refused):
+		return "refused"
+	case errors.Is(err, ErrDeadline):
+		return "late"
+	case errors.Is(err, ErrTrapped):
+		return "trapped"
+	}
+	return ""
 }
 
 // CallRaw sends a request as it is and returns the reply as it is: for the contract's fixtures, which bring their own

@@ -33,14 +33,17 @@ type Options struct {
 	Entropy io.Reader
 	// Logger gets traps and cache trouble; never a request or a reply. Default: nothing is logged.
 	Logger *slog.Logger
+	// Observe is told of each call of an operation that began: "ok", "refused" (the core's own error), "trapped" or
+	// "late" (stopped by its deadline), and how long it took with its wait for an instance. Default: nobody is told.
+	Observe func(op, result string, took time.Duration)
 }
 
 // Stats are counters since New, and Instances alive now.
 type Stats struct {
-	Calls     uint64 // calls that reached the core
-	Traps     uint64 // of those, ended by a trap or a broken reply
-	Late      uint64 // of those, stopped by the deadline
-	Instances int
+	Calls     uint64 `json:"calls"` // calls that reached the core
+	Traps     uint64 `json:"traps"` // of those, ended by a trap or a broken reply
+	Late      uint64 `json:"late"`  // of those, stopped by the deadline
+	Instances int    `json:"instances"`
 }
 
 // SelfTest is what the core's own check reported when the engine started.
@@ -59,6 +62,7 @@ type Engine struct {
 	deadline time.Duration
 	entropy  io.Reader
 	log      *slog.Logger
+	observe  func(op, result string, took time.Duration)
 	selfTest SelfTest
 
 	calls, traps, late atomic.Uint64
@@ -80,6 +84,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Observe == nil {
+		o.Observe = func(string, string, time.Duration) {}
+	}
 	return o
 }
 
@@ -88,7 +95,7 @@ func (o Options) withDefaults() Options {
 func New(ctx context.Context, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	started := time.Now()
-	e := &Engine{deadline: o.Deadline, entropy: o.Entropy, log: o.Logger}
+	e := &Engine{deadline: o.Deadline, entropy: o.Entropy, log: o.Logger, observe: o.Observe}
 	if err := e.compile(ctx, o); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"postroom/server/internal/limits"
 	"postroom/server/internal/link"
 	"postroom/server/internal/mattermost"
+	"postroom/server/internal/metrics"
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
@@ -31,6 +32,9 @@ type Flows struct {
 	Subjects *subjects.Subjects
 	// Switching points Mattermost's mail at the relay and back.
 	Switching *Switching
+	// Process is what a support packet says of this service.
+	Process func() Process
+	Metrics *metrics.Metrics
 
 	current atomic.Pointer[current]
 }

@@ -9,6 +9,7 @@ import (
 
 	"postroom/server/internal/core"
 	"postroom/server/internal/engine"
+	"postroom/server/internal/metrics"
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/store"
 )
@@ -214,6 +215,7 @@ func (f *Flows) passedOn(ctx context.Context, in *current, mail *incoming) (*out
 	if err != nil {
 		return nil, fmt.Errorf("a mail that can't be read can't be sealed either: %w", err)
 	}
+	f.Metrics.Relayed(metrics.PassedOn)
 	f.Log.Error("A mail of Mattermost's could not be read and is passed on as it came", "mail", passed.Mail.ID, "why", mail.passed)
 	return &outbox.Relayed{Mails: rows(store.NewMail{
 		Kind: "other", Class: store.ClassNotification, Locale: in.Site.DefaultLocale, Size: passed.Mail.Size, KeyID: passed.Mail.KeyID,

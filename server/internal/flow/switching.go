@@ -185,7 +185,12 @@ func (s *Switching) Off(ctx context.Context, snapshot *settings.Snapshot) (*link
 
 // RelayStatus answers GET /api/v1/relay.
 func (f *Flows) RelayStatus(ctx context.Context) (Answer, error) {
-	return Answer{JSON: f.Switching.Status(ctx, f.current.Load().saved)}, nil
+	return Answer{JSON: f.Relaying(ctx)}, nil
+}
+
+// Relaying is how the relay does.
+func (f *Flows) Relaying(ctx context.Context) RelayStatus {
+	return f.Switching.Status(ctx, f.current.Load().saved)
 }
 
 // WayBack is what the shim writes when the plugin is switched off; nil while the relay is off.

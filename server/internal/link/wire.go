@@ -25,11 +25,17 @@ const (
 	PathEnd      = "/shim/end"
 	PathSwitched = "/shim/switched"
 	PathOff      = "/shim/off"
+	PathMetrics  = "/shim/metrics"
+	PathSupport  = "/shim/support"
 )
 
 // Handover is what the shim gives a service at its start, as JSON over a pipe: it holds secrets.
 type Handover struct {
-	Build  string  `json:"build"`
+	Build string `json:"build"`
+	// Version is the plugin's, Restarts how often the service was started again since the plugin was enabled.
+	Version  string `json:"version"`
+	Restarts int    `json:"restarts"`
+
 	Server Process `json:"server"`
 	Dir    string  `json:"dir"`
 	Wasm   string  `json:"wasm"`
@@ -51,6 +57,8 @@ type Hello struct {
 	Build   string  `json:"build"`
 	Process Process `json:"process"`
 	Server  Process `json:"server"`
+	// Restarts as its Handover said.
+	Restarts int `json:"restarts"`
 }
 
 // Line is one line of the stream from the service to the shim; an empty one is a sign of life.

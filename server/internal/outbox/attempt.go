@@ -183,6 +183,7 @@ func (a *attempt) finish(ctx context.Context, result *store.Result) error {
 			o.log.Warn("A mail's outcome was not written: its lease had gone to another", "mail", lease.MailID, "state", result.State)
 			return nil
 		case err == nil:
+			o.count.Attempt(lease.Class, result.State, lease.Clock().Sub(lease.QueuedAt))
 			return nil
 		case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 			// Stopping: a few more tries, then the lease lapses and another sends it again.

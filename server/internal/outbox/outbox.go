@@ -21,6 +21,7 @@ import (
 
 	"postroom/server/internal/core"
 	"postroom/server/internal/courier"
+	"postroom/server/internal/metrics"
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 )
@@ -30,7 +31,7 @@ type Engine interface {
 	Call(ctx context.Context, op string, now time.Time, args, out any) error
 }
 
-// Options are what an Outbox is made of; all of it is needed but Tuning.
+// Options are what an Outbox is made of; all of it is needed but Tuning and Metrics.
 type Options struct {
 	Store    *store.Store
 	Engine   Engine
@@ -38,6 +39,7 @@ type Options struct {
 	Node     string             // names this process in leases and River, unique among those alive
 	Settings *settings.Snapshot // the first; Apply swaps it
 	Tuning   *Tuning            // nil for Defaults
+	Metrics  *metrics.Metrics   // counts attempts; nil for nobody
 }
 
 // Outbox is this node's share of the outbox. It is safe for concurrent use.
@@ -47,6 +49,7 @@ type Outbox struct {
 	log    *slog.Logger
 	node   string
 	tuning Tuning
+	count  *metrics.Metrics
 
 	current atomic.Pointer[current]
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
@@ -86,7 +89,7 @@ func New(options Options) (*Outbox, error) {
 		return nil, errors.New("an outbox needs a store, an engine, a log, a node's name and settings")
 	}
 	o := &Outbox{
-		store: options.Store, engine: options.Engine, log: options.Log, node: options.Node, tuning: Defaults,
+		store: options.Store, engine: options.Engine, log: options.Log, node: options.Node, tuning: Defaults, count: options.Metrics,
 		accepts: make(chan *accepting, 4096), relays: make(chan *relaying, 256), kicked: make(chan struct{}, 1), state: Starting,
 		problem: "The outbox was not started.",
 	}
@@ -195,6 +198,13 @@ type Status struct {
 	Counts     map[string]int64 `json:"counts"`     // mails by state; nil when the database is out of reach
 	FilledFor  string           `json:"filled_for"` // the SiteURL it was filled under, while Held
 	Warnings   []string         `json:"warnings"`
+}
+
+// State is one of the above.
+func (o *Outbox) State() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.state
 }
 
 // Status asks the database for the counts, bounded by ctx.

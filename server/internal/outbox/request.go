@@ -138,7 +138,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 		}
 		sender.send(&store.Lease{
 			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Class: store.ClassAccount, Sealed: record.Mail.Sealed, Attempts: 1,
-			ExpiresAt: record.Mail.ExpiresAt, Now: facts.Now, Taken: sender.taken,
+			ExpiresAt: record.Mail.ExpiresAt, QueuedAt: job.CreatedAt, Now: facts.Now, Taken: sender.taken,
 		})
 	}
 	return err

@@ -64,6 +64,12 @@ func (l *listener) ended() bool {
 	}
 }
 
+func (l *listener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
 func (l *listener) breakOff() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"postroom/server/internal/metrics"
 )
 
 // Taker takes mail for good.
@@ -68,6 +70,8 @@ type Options struct {
 	Credentials Credentials
 	Log         *slog.Logger
 	Limits      *Limits // nil for Defaults
+	// Metrics counts what becomes of the mails; nil for nobody.
+	Metrics *metrics.Metrics
 }
 
 // Relay is the listener. It is safe for concurrent use.
@@ -78,6 +82,7 @@ type Relay struct {
 	limits      Limits
 	server      *smtp.Server
 	listener    *listener
+	metrics     *metrics.Metrics
 	large, huge chan struct{} // places for mails above smallMail, and above largeMail
 
 	life   context.Context // of what is being taken
@@ -94,7 +99,7 @@ func New(o Options) (*Relay, error) {
 	if !ok || !address.IP.IsLoopback() {
 		return nil, errors.New("the relay listens on a loopback address only")
 	}
-	r := &Relay{taker: o.Taker, credentials: o.Credentials, log: o.Log, limits: Defaults,
+	r := &Relay{taker: o.Taker, credentials: o.Credentials, log: o.Log, limits: Defaults, metrics: o.Metrics,
 		large: make(chan struct{}, largeMails), huge: make(chan struct{}, hugeMails)}
 	if o.Limits != nil {
 		r.limits = *o.Limits
@@ -142,6 +147,9 @@ func (r *Relay) Close(ctx context.Context) error {
 	}
 	return err
 }
+
+// Connections is how many are open now.
+func (r *Relay) Connections() int { return r.listener.connections() }
 
 // Address is where it listens.
 func (r *Relay) Address() *net.TCPAddr { return r.listener.Addr().(*net.TCPAddr) }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"postroom/server/internal/metrics"
 )
 
 // session is one connection's conversation, after EHLO.
@@ -44,6 +46,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	defer cancel()
 	if err := s.relay.taker.Ready(ctx); err != nil {
 		s.relay.log.Warn("A mail of Mattermost's was refused before its data", "error", err.Error())
+		s.relay.metrics.Relayed(metrics.NotNow)
 		return errNotNow
 	}
 	s.from = from
@@ -73,8 +76,10 @@ func (s *session) Data(from io.Reader) error {
 	defer cancel()
 	if err := s.relay.taker.Take(ctx, s.from, s.to, message); err != nil {
 		s.relay.log.Error("A mail of Mattermost's could not be stored, and Mattermost does not try again", "error", err.Error())
+		s.relay.metrics.Relayed(metrics.NotNow)
 		return errNotNow
 	}
+	s.relay.metrics.Relayed(metrics.Taken)
 	return nil
 }
 
@@ -144,16 +149,20 @@ func (s *session) unread(err error) error {
 	switch {
 	case errors.Is(err, smtp.ErrDataTooLarge):
 		s.relay.log.Error("A mail of Mattermost's was refused: it is larger than the relay's limit", "limit", s.relay.limits.MessageBytes)
+		s.relay.metrics.Relayed(metrics.Refused)
 		return smtp.ErrDataTooLarge
 	case errors.Is(err, errTooMany):
 		s.relay.log.Warn("A mail of Mattermost's was refused: many large ones are being taken")
+		s.relay.metrics.Relayed(metrics.NotNow)
 		return errNotNow
 	case errors.Is(err, errBareLineEnd):
 		s.relay.log.Warn("A mail was refused: " + errBareLineEnd.Error())
+		s.relay.metrics.Relayed(metrics.Refused)
 		s.conn.end()
 		return errLineEnds
 	}
 	s.relay.log.Warn("A mail of Mattermost's did not arrive whole")
+	s.relay.metrics.Relayed(metrics.Broken)
 	s.conn.end() // what comes of it yet must not be taken for commands
 	return errBroken
 }

@@ -46,6 +46,7 @@ type Lease struct {
 	Sealed    []byte
 	Attempts  int // with this one
 	ExpiresAt time.Time
+	QueuedAt  time.Time // or when it was asked for
 	Now       time.Time // PostgreSQL's clock when it was taken
 	Taken     time.Time // this process's clock then
 }
@@ -62,8 +63,8 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 			next_attempt_at = NULL, key_missing_since = NULL
 		WHERE m.id = $1::uuid AND m.key_id = $3 AND m.sealed IS NOT NULL AND m.expires_at > now()
 			AND NOT m.compose_anew AND `+due+` AND `+tokenLives+`
-		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, now()`, mailID, owner, keyID, life).
-		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.Now)
+		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, m.queued_at, now()`, mailID, owner, keyID, life).
+		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.QueuedAt, &lease.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

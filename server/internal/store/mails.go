@@ -92,12 +92,7 @@ func (s *Store) Mails(ctx context.Context, before time.Time, limit int) ([]Mail,
 	if err != nil {
 		return nil, wrap("list the mails", err)
 	}
-	mails, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Mail, error) {
-		var mail Mail
-		err := row.Scan(mail.targets()...)
-		mail.Sealed = nil
-		return mail, err
-	})
+	mails, err := pgx.CollectRows(rows, scanListed)
 	return mails, wrap("list the mails", err)
 }
 
