@@ -25,7 +25,7 @@ type Message struct {
 	Text, HTML   string
 }
 
-// ParseMessage reads a mail of one text part, or of a text and an HTML part (RFC 2046, multipart/alternative).
+// ParseMessage reads a mail and keeps its text and its HTML part, wherever they are (RFC 2046); pictures are left out.
 func ParseMessage(raw []byte) (*Message, error) {
 	read, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
@@ -76,9 +76,10 @@ func (m *Message) part(contentType, encoding string, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if kind == "text/html" {
+	switch kind {
+	case "text/html":
 		m.HTML = string(text)
-	} else {
+	case "text/plain":
 		m.Text = string(text)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"fmt"
 	"time"
 
 	"postroom/e2e/harness"
@@ -14,4 +15,12 @@ func viaProxy(client *harness.Client) *harness.Client {
 	other := *client
 	other.OwnRoutes = true
 	return &other
+}
+
+// errNotYet says what is waited for.
+func errNotYet(what string, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("no %s yet", what)
 }

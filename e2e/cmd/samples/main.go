@@ -64,20 +64,9 @@ func run(stage *harness.Stage) error {
 	if err := c.admin.UseSMTP(c.sink.Port); err != nil {
 		return err
 	}
-	if err := c.admin.Patch(map[string]any{
-		"EmailSettings":   map[string]any{"EnableEmailBatching": false},
-		"TeamSettings":    map[string]any{"SiteName": "Acme Chat", "EnableOpenServer": true},
-		"ServiceSettings": map[string]any{"EnableEmailInvitations": true, "EnableUserAccessTokens": true},
-	}); err != nil {
+	if c.team, err = c.admin.NewTeam("crew"); err != nil {
 		return err
 	}
-	var team struct {
-		ID string `json:"id"`
-	}
-	if err := c.admin.Must("POST", "/api/v4/teams", map[string]string{"name": "crew", "display_name": "Crew", "type": "O"}, &team); err != nil {
-		return err
-	}
-	c.team = team.ID
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
@@ -89,104 +78,14 @@ func run(stage *harness.Stage) error {
 	return nil
 }
 
-// all causes one mail after the other to a new account and writes each.
+// all causes one mail after the other to a new account and writes each; the mention quotes a link of Mattermost's own
+// form, as anybody may.
 func (c *capture) all(locale string) error {
-	name := "anna." + locale
-	address := name + "@example.com"
-	if err := c.verification(false); err != nil {
-		return err
-	}
-	user, err := c.node.Client.CreateUser(name, locale)
-	if err != nil {
-		return err
-	}
-	if err := c.write("welcome", locale, address); err != nil {
-		return err
-	}
-	session, err := c.node.Client.Login(name, harness.Password)
-	if err != nil {
-		return err
-	}
-	step := func(kind, to string, client *harness.Client, method, path string, body any) error {
-		if err := client.Must(method, path, body, nil); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
-		return c.write(kind, locale, to)
-	}
-	if err := step("reset", address, c.node.Client, "POST", "/api/v4/users/password/reset/send", map[string]string{"email": address}); err != nil {
-		return err
-	}
-	if err := step("password_change", address, session, "PUT", "/api/v4/users/me/password",
-		map[string]string{"current_password": harness.Password, "new_password": harness.Password + "2"}); err != nil {
-		return err
-	}
-	if session, err = c.node.Client.Login(name, harness.Password+"2"); err != nil {
-		return err
-	}
-	if err := step("username_change", address, session, "PUT", "/api/v4/users/me/patch", map[string]string{"username": name + ".b"}); err != nil {
-		return err
-	}
-	if err := c.invite(locale); err != nil {
-		return err
-	}
-	if err := c.mention(locale, user.ID, name+".b", address); err != nil {
-		return err
-	}
-
-	if err := c.verification(true); err != nil {
-		return err
-	}
-	other := "anna.new." + locale + "@example.com"
-	if err := step("email_change_verify", other, session, "PUT", "/api/v4/users/me/patch",
-		map[string]string{"email": other, "password": harness.Password + "2"}); err != nil {
-		return err
-	}
-	bert := "bert." + locale + "@example.com"
-	if _, err := c.node.Client.CreateUser("bert."+locale, locale); err != nil {
-		return err
-	}
-	if err := c.write("welcome_unverified", locale, bert); err != nil {
-		return err
-	}
-	return step("verify", bert, c.node.Client, "POST", "/api/v4/users/email/verify/send", map[string]string{"email": bert})
-}
-
-func (c *capture) verification(required bool) error {
-	return c.admin.Patch(map[string]any{"EmailSettings": map[string]any{"RequireEmailVerification": required}})
-}
-
-// invite has the server's default language for one who has no account.
-func (c *capture) invite(locale string) error {
-	if err := c.admin.Patch(map[string]any{"LocalizationSettings": map[string]any{"DefaultServerLocale": locale}}); err != nil {
-		return err
-	}
-	guest := "carla." + locale + "@example.com"
-	if err := c.admin.Must("POST", "/api/v4/teams/"+c.team+"/invite/email", []string{guest}, nil); err != nil {
-		return err
-	}
-	return c.write("invitation", locale, guest)
-}
-
-// mention quotes a link of Mattermost's own form, as anybody may.
-func (c *capture) mention(locale, id, name, address string) error {
-	if err := c.admin.Must("POST", "/api/v4/teams/"+c.team+"/members", map[string]string{"team_id": c.team, "user_id": id}, nil); err != nil {
-		return err
-	}
-	if err := c.admin.Must("PUT", "/api/v4/users/"+id+"/status", map[string]string{"user_id": id, "status": "offline"}, nil); err != nil {
-		return err
-	}
-	var channel struct {
-		ID string `json:"id"`
-	}
-	if err := c.admin.Must("GET", "/api/v4/teams/"+c.team+"/channels/name/town-square", nil, &channel); err != nil {
-		return err
-	}
-	quoted := siteURL + "/reset_password_complete?token=" + strings.Repeat("q", 64)
-	post := map[string]string{"channel_id": channel.ID, "message": "Hello @" + name + ", **please** open " + quoted}
-	if err := c.admin.Must("POST", "/api/v4/posts", post, nil); err != nil {
-		return err
-	}
-	return c.write("notification", locale, address)
+	return (&harness.Correspondence{
+		Client: c.node.Client, Admin: c.admin, Team: c.team, Name: "anna." + locale, Other: "bert." + locale, Locale: locale,
+		Quoted: siteURL + "/reset_password_complete?token=" + strings.Repeat("q", 64),
+		Caused: func(kind, to string) error { return c.write(kind, locale, to) },
+	}).Run()
 }
 
 // tokens are those of links, `token=` or `t=` before them, in quoted-printable: a line may break anywhere.

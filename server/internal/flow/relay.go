@@ -60,6 +60,7 @@ type incoming struct {
 	to      []string
 	message []byte
 	passed  string
+	trouble string // for the log: which error of the core's, and where; nothing of the mail
 }
 
 func (f *Flows) takeIn(ctx context.Context, in *current, mail *incoming) (*outbox.Relayed, error) {
@@ -69,7 +70,7 @@ func (f *Flows) takeIn(ctx context.Context, in *current, mail *incoming) (*outbo
 			return taken, err
 		}
 		// The engine has logged what went wrong inside, and a mail must not be lost for it (R12).
-		mail.passed = "not_read"
+		mail.passed, mail.trouble = "not_read", trouble(err)
 	}
 	return f.passedOn(ctx, in, mail)
 }
@@ -78,6 +79,15 @@ func (f *Flows) takeIn(ctx context.Context, in *current, mail *incoming) (*outbo
 func coresFault(err error) bool {
 	var refused *engine.CoreError
 	return errors.As(err, &refused) || errors.Is(err, engine.ErrTrapped) || errors.Is(err, engine.ErrDeadline)
+}
+
+// trouble names an error of the core's by its code and field; its detail may quote the mail.
+func trouble(err error) string {
+	var refused *engine.CoreError
+	if errors.As(err, &refused) {
+		return strings.TrimSpace(refused.Code + " " + refused.Field)
+	}
+	return "the core failed"
 }
 
 func (f *Flows) understood(ctx context.Context, in *current, mail *incoming) (*outbox.Relayed, error) {
@@ -216,7 +226,7 @@ func (f *Flows) passedOn(ctx context.Context, in *current, mail *incoming) (*out
 		return nil, fmt.Errorf("a mail that can't be read can't be sealed either: %w", err)
 	}
 	f.Metrics.Relayed(metrics.PassedOn)
-	f.Log.Error("A mail of Mattermost's could not be read and is passed on as it came", "mail", passed.Mail.ID, "why", mail.passed)
+	f.Log.Error("A mail of Mattermost's could not be read and is passed on as it came", "mail", passed.Mail.ID, "why", mail.passed, "trouble", mail.trouble)
 	return &outbox.Relayed{Mails: rows(store.NewMail{
 		Kind: "other", Class: store.ClassNotification, Locale: in.Site.DefaultLocale, Size: passed.Mail.Size, KeyID: passed.Mail.KeyID,
 		ExpiresAt: time.UnixMilli(passed.Mail.ExpiresAt), Note: "passed_on:" + mail.passed,
