@@ -56,6 +56,36 @@ pub(crate) fn test_failed(why: &str) -> AppError {
     app_error(500, "app.admin.test_email.failure", format!("Connection unsuccessful: {why}"))
 }
 
+/// One of Postroom's own.
+pub(crate) fn ours(status: u16, name: &str, message: &str) -> AppError {
+    app_error(status, &format!("plugin.postroom.{name}.app_error"), message)
+}
+
+/// There is no such thing.
+pub(crate) fn not_found() -> AppError {
+    app_error(404, "api.context.404.app_error", "Sorry, we could not find the page.")
+}
+
+/// The mail's body is wiped.
+pub(crate) fn no_body() -> AppError {
+    ours(
+        409,
+        "mail_body",
+        "This mail's body is not kept any more, so it can't be sent again. Bodies of mails that were sent are wiped at \
+         once.",
+    )
+}
+
+/// The mail waits for an admin's decision about all.
+pub(crate) fn held() -> AppError {
+    ours(
+        409,
+        "held",
+        "Mail is held, because the site URL is not the one it was accepted under. Decide whether to go on or to \
+         discard it.",
+    )
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Args {
@@ -69,8 +99,7 @@ enum Plain {
     Unavailable,
     NotFound,
     TooLarge,
-    NoBody,
-    Held,
+    InvalidFilter,
     InvalidDecision,
     Relay,
     Internal,
@@ -89,18 +118,12 @@ pub(crate) fn answer(args: &Args) -> Answer {
             "api.context.server_busy.app_error",
             "Server is busy, non-critical services are temporarily unavailable.",
         ),
-        Plain::NotFound => app_error(404, "api.context.404.app_error", "Sorry, we could not find the page."),
+        Plain::NotFound => not_found(),
         Plain::TooLarge => body_too_large(),
-        Plain::NoBody => app_error(
-            404,
-            "plugin.postroom.mail_body.app_error",
-            "This mail's body is not kept. Only captured mails can be viewed.",
-        ),
-        Plain::Held => app_error(
-            409,
-            "plugin.postroom.held.app_error",
-            "Mail is held, because the site URL is not the one it was accepted under. Decide whether to go on or to \
-             discard it.",
+        Plain::InvalidFilter => app_error(
+            400,
+            "api.context.invalid_url_param.app_error",
+            "Invalid or missing parameter in request URL. The list of mails takes state, kind, class and before.",
         ),
         Plain::InvalidDecision => app_error(
             400,

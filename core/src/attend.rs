@@ -112,7 +112,7 @@ fn end(mail: &Mail, state: State, cause: &str, too_early: &str) -> Answer {
 }
 
 /// `prepare`'s reason for a person; one that it never gave stands for itself.
-fn in_words(reason: &str) -> &str {
+pub(crate) fn in_words(reason: &str) -> &str {
     match reason {
         "no_account" => "the account is gone",
         "remote" => "the account is now of another server",

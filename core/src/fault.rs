@@ -78,6 +78,8 @@ pub(crate) struct Reasons {
     other_site: &'static str,
     discarded: &'static str,
     test_ended: &'static str,
+    deactivated: &'static str,
+    held_too_long: &'static str,
 }
 
 /// The operation `reasons`.
@@ -88,6 +90,8 @@ pub(crate) fn reasons() -> Reasons {
         other_site: "The SiteURL differs from the one this mail was made for.",
         discarded: "Discarded by an administrator: it was made for another SiteURL.",
         test_ended: "Postroom ended before the test did.",
+        deactivated: "The account was deactivated before the mail left.",
+        held_too_long: "Its lifetime ended long before anybody decided about the held mails.",
     }
 }
 

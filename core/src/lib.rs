@@ -19,6 +19,7 @@ mod account;
 mod account_mail;
 mod app_error;
 mod attend;
+mod by_hand;
 mod dispatch;
 mod email_settings;
 mod entropy;

@@ -58,6 +58,16 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 			_ = json.NewEncoder(w).Encode(back)
 		}
 	})
+	mux.HandleFunc("POST "+link.PathDeactivated, func(w http.ResponseWriter, r *http.Request) {
+		id, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = s.outbox.Deactivate(r.Context(), string(id))
+		}
+		if err != nil {
+			s.log.Warn("a deactivated account's links are not ended yet; the next look at all accounts does it", "error", err)
+			http.Error(w, "deactivated", http.StatusInternalServerError)
+		}
+	})
 	mux.Handle("POST "+link.PathSwitched, httpapi.Switched(s.flows, s.log))
 	mux.Handle("GET "+link.PathMetrics, s.metrics.Handler())
 	mux.HandleFunc("GET "+link.PathSupport, func(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/mattermost/mattermost/server/public/model"
 	"github.com/mattermost/mattermost/server/public/plugin"
+
+	"postroom/server/internal/link"
 )
 
 const (
@@ -95,6 +97,13 @@ func (p *Plugin) OnConfigurationChange() error {
 		p.keeper.settingsChanged()
 	}
 	return nil
+}
+
+// UserHasBeenDeactivated has the service end the account's links. One that it does not hear of it finds by itself.
+func (p *Plugin) UserHasBeenDeactivated(_ *plugin.Context, user *model.User) {
+	if p.keeper != nil && user != nil {
+		_ = p.keeper.post(context.Background(), link.PathDeactivated, []byte(user.Id))
+	}
 }
 
 // ServeHTTP passes a request on to the service.

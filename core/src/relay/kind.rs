@@ -1,6 +1,6 @@
 //! The kinds of mail that Mattermost sends, and which comes first.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::link;
 use super::pattern;
@@ -30,12 +30,24 @@ pub(super) enum Kind {
 }
 
 /// Which queue it waits in (R11), in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Class {
+pub(crate) enum Class {
     Account,
     Invitation,
     Notification,
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Class {
+    /// How long a mail without a link of ours is tried.
+    pub(crate) fn lifetime_ms(self) -> i64 {
+        match self {
+            Self::Invitation => 48 * HOUR_MS,
+            Self::Account | Self::Notification => 24 * HOUR_MS,
+        }
+    }
 }
 
 impl Kind {

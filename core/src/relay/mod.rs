@@ -20,5 +20,6 @@ mod read;
 mod shapes;
 mod take;
 
+pub(crate) use kind::Class;
 pub(crate) use read::answer as read_mail;
 pub(crate) use take::{ENTROPY, answer as take_mail};

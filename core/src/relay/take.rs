@@ -25,10 +25,6 @@ const SEED: usize = 32;
 const ID: usize = 16;
 const _: () = assert!(token::ENTROPY + SEED + ID + seal::ENTROPY <= ENTROPY);
 
-const HOUR_MS: i64 = 3_600_000;
-const INVITATION_MS: i64 = 48 * HOUR_MS;
-const OTHER_MS: i64 = 24 * HOUR_MS;
-
 /// What leaves, not yet sealed.
 struct Outgoing {
     kind: Kind,
@@ -309,7 +305,6 @@ impl Relayed<'_> {
     }
 
     fn passed(self, kind: Kind, message: Vec<u8>, message_id: String) -> Outgoing {
-        let lifetime_ms = if kind.class() == Class::Invitation { INVITATION_MS } else { OTHER_MS };
         Outgoing {
             kind,
             token: None,
@@ -322,7 +317,7 @@ impl Relayed<'_> {
             envelope_from: parse("envelope_from", self.envelope_from)
                 .map_or_else(|_| self.envelope_from.to_owned(), |address| address.to_string()),
             envelope_to: self.envelope_to,
-            expires_at: self.now.saturating_add(lifetime_ms),
+            expires_at: self.now.saturating_add(kind.class().lifetime_ms()),
         }
     }
 

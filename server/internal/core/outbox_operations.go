@@ -5,6 +5,7 @@ const (
 	OpAttend  = "attend"
 	OpFault   = "fault"
 	OpReasons = "reasons"
+	OpByHand  = "by_hand"
 )
 
 // What AttendResult.Act says.
@@ -82,4 +83,34 @@ type Reasons struct {
 	OtherSite  string `json:"other_site"`
 	Discarded  string `json:"discarded"`
 	TestEnded  string `json:"test_ended"`
+
+	Deactivated string `json:"deactivated"`
+	HeldTooLong string `json:"held_too_long"`
+}
+
+// What an admin may wish of a mail, and what ByHandResult.Act says besides ActComposeAnew.
+const (
+	WishCancel = "cancel"
+	WishResend = "resend"
+
+	ActCancel = "cancel"
+	ActSend   = "send"
+	ActRefuse = "refuse"
+)
+
+// ByHandArgs is an admin's wish. Mail is nil where there is none; NotComposed is prepare's reason, when a new mail was
+// tried and skipped.
+type ByHandArgs struct {
+	Wish        string    `json:"wish"`
+	Mail        *Standing `json:"mail"`
+	Class       string    `json:"class"`
+	NotComposed *string   `json:"not_composed"`
+}
+
+// ByHandResult is what to do. Reason goes with "cancel", ExpiresAt with "send", AppError with "refuse".
+type ByHandResult struct {
+	Act       string    `json:"act"`
+	Reason    string    `json:"reason"`
+	ExpiresAt int64     `json:"expires_at"`
+	AppError  *AppError `json:"app_error"`
 }

@@ -79,7 +79,7 @@ func (s *stage) take(message []byte, to ...string) {
 func (s *stage) mails(n int) []store.Mail {
 	s.Helper()
 	for waited := time.Now(); time.Since(waited) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
-		mails, err := s.flows.Store.Mails(s.Context(), time.Time{}, 100)
+		mails, err := s.flows.Store.Mails(s.Context(), store.MailFilter{}, 100)
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -164,7 +164,7 @@ func (s *stage) token(kind string) string {
 		s.Fatal(answer, err)
 	}
 	for waited := time.Now(); time.Since(waited) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
-		mails, err := s.flows.Store.Mails(s.Context(), time.Time{}, 10)
+		mails, err := s.flows.Store.Mails(s.Context(), store.MailFilter{}, 10)
 		if err != nil {
 			s.Fatal(err)
 		}

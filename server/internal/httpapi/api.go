@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"postroom/server/internal/flow"
 	"postroom/server/internal/link"
@@ -52,11 +51,19 @@ func New(flows *flow.Flows, log *slog.Logger) http.Handler {
 		return flows.Status(ctx)
 	}))
 	mux.HandleFunc("GET /api/v1/mails", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
-		before, _ := time.Parse(time.RFC3339Nano, r.URL.Query().Get("before"))
-		return flows.Mails(ctx, before)
+		return flows.Mails(ctx, r.URL.Query())
 	}))
 	mux.HandleFunc("GET /api/v1/mails/{id}", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.Mail(ctx, r.PathValue("id"))
+	}))
+	mux.HandleFunc("POST /api/v1/mails/{id}/cancel", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+		return flows.CancelMail(ctx, r.PathValue("id"))
+	}))
+	mux.HandleFunc("POST /api/v1/mails/{id}/resend", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+		return flows.ResendMail(ctx, r.PathValue("id"))
+	}))
+	mux.HandleFunc("DELETE /api/v1/accounts/{id}/mails", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+		return flows.EraseAccount(ctx, r.PathValue("id"))
 	}))
 	mux.HandleFunc("POST /api/v1/outbox/decide", h.route(func(ctx context.Context, _ *http.Request, input flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.Decide(ctx, input)

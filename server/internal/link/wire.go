@@ -27,6 +27,8 @@ const (
 	PathOff      = "/shim/off"
 	PathMetrics  = "/shim/metrics"
 	PathSupport  = "/shim/support"
+	// PathDeactivated is told the id of an account that was deactivated, as the body.
+	PathDeactivated = "/shim/deactivated"
 )
 
 // Handover is what the shim gives a service at its start, as JSON over a pipe: it holds secrets.

@@ -35,7 +35,7 @@ func (o *Outbox) keep(migrated bool) {
 			wait = min(2*wait, 5*time.Second)
 		}
 	}
-	var reaped, pruned time.Time
+	var reaped, pruned, swept time.Time
 	troubled := false
 	for {
 		err := o.guard()
@@ -48,8 +48,12 @@ func (o *Outbox) keep(migrated bool) {
 				reaped = now
 			}
 			if now := time.Now(); err == nil && now.Sub(pruned) >= o.tuning.PrunePeriod {
-				err = o.store.Prune(o.life)
+				err = o.prune()
 				pruned = now
+			}
+			if now := time.Now(); err == nil && now.Sub(swept) >= o.tuning.SweepPeriod {
+				err = o.sweep()
+				swept = now
 			}
 		}
 		if err != nil && o.life.Err() == nil {

@@ -46,7 +46,7 @@ func TestAResetIsDeliveredAndForgotten(t *testing.T) {
 	if sealed := w.text(`SELECT count(*) FROM postroom.mails WHERE sealed IS NOT NULL`); sealed != "0" {
 		t.Error("the body was not wiped")
 	}
-	mails, err := w.store.Mails(t.Context(), time.Time{}, 10)
+	mails, err := w.store.Mails(t.Context(), store.MailFilter{}, 10)
 	if err != nil || len(mails) != 1 {
 		t.Fatal(mails, err)
 	}
@@ -227,7 +227,7 @@ func TestCaptureKeepsEveryMail(t *testing.T) {
 	if status := o.Status(t.Context()); status.Connection != "capture" {
 		t.Errorf("%+v", status)
 	}
-	mails, err := w.store.Mails(t.Context(), time.Time{}, 1)
+	mails, err := w.store.Mails(t.Context(), store.MailFilter{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

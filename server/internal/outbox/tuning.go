@@ -26,6 +26,7 @@ type Tuning struct {
 	ReaperPeriod time.Duration // between two searches for stranded mails
 	ReaperGrace  time.Duration // for jobs that run or are late
 	PrunePeriod  time.Duration
+	SweepPeriod  time.Duration // between two searches for accounts that are gone
 
 	Queue     courier.Deadlines
 	Test      courier.Deadlines
@@ -37,7 +38,7 @@ type Tuning struct {
 var Defaults = Tuning{
 	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
 	LeaseLife:    time.Minute,
-	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour,
+	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour, SweepPeriod: 10 * time.Minute,
 	Queue: courier.ForQueue, Test: courier.ForTest,
 }
 

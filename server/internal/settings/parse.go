@@ -38,6 +38,9 @@ type plugin struct {
 	LimitAccountPerHour  *number
 	LimitClientPerMinute *number
 	LimitTotalPerMinute  *number
+	UpstreamConnections  *number
+	UpstreamPerMinute    *number
+	RetentionDays        *number
 }
 
 type number int64
@@ -90,6 +93,9 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 		LimitAccountPerHour:  int(pick("LimitAccountPerHour", in.Plugin.LimitAccountPerHour, 5, 0, 1000)),
 		LimitClientPerMinute: int(pick("LimitClientPerMinute", in.Plugin.LimitClientPerMinute, 20, 0, 100_000)),
 		LimitTotalPerMinute:  int(pick("LimitTotalPerMinute", in.Plugin.LimitTotalPerMinute, 600, 0, 1_000_000)),
+		UpstreamConnections:  int(pick("UpstreamConnections", in.Plugin.UpstreamConnections, 50, 2, 1000)),
+		UpstreamPerMinute:    int(pick("UpstreamPerMinute", in.Plugin.UpstreamPerMinute, 0, 0, 1_000_000)),
+		RetentionDays:        int(pick("RetentionDays", in.Plugin.RetentionDays, 30, 1, 3650)),
 		MaximumPayload:       in.Service.MaximumPayloadSizeBytes,
 		ListenAddress:        in.Service.ListenAddress,
 		TLS:                  in.Service.ConnectionSecurity == "TLS",

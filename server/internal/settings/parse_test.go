@@ -19,7 +19,7 @@ func check(t *testing.T, plugin string) (*Snapshot, []string) {
 
 func TestDefaults(t *testing.T) {
 	s, warnings := check(t, `null`)
-	if len(warnings) != 0 || s.LimitAccountPerHour != 5 || s.LimitClientPerMinute != 20 || s.LimitTotalPerMinute != 600 ||
+	if len(warnings) != 0 || s.LimitAccountPerHour != 5 || s.LimitClientPerMinute != 20 || s.LimitTotalPerMinute != 600 || s.RetentionDays != 30 || s.UpstreamConnections != 50 || s.UpstreamPerMinute != 0 ||
 		s.Site.ResetLifetimeMS != 3_600_000 || s.Site.VerifyLifetimeMS != 86_400_000 || s.Connection != ConnectionAuto ||
 		s.Site.FromAddress != "noreply@example.com" || s.Site.DefaultLocale != "de" || s.TLS {
 		t.Fatalf("%+v %v", s, warnings)

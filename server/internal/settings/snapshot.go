@@ -29,6 +29,13 @@ type Snapshot struct {
 	LimitClientPerMinute int
 	LimitTotalPerMinute  int
 
+	// UpstreamConnections is how many connections to the upstream server all nodes have at once, UpstreamPerMinute how
+	// many mails they send it in a minute, 0 for no limit.
+	UpstreamConnections int
+	UpstreamPerMinute   int
+	// RetentionDays is how long a mail stays in the list.
+	RetentionDays int
+
 	// MaximumPayload is Mattermost's MaximumPayloadSizeBytes.
 	MaximumPayload int64
 	// ListenAddress, TLS and SiteURL's path are where Mattermost answers on this machine.

@@ -34,16 +34,6 @@ type AuditRecord struct {
 
 const insertAct = `INSERT INTO postroom.acts (kind, body) VALUES ($1, $2::jsonb)`
 
-// AddAct queues an act; body is marshalled as JSON.
-func (s *Store) AddAct(ctx context.Context, kind string, body any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return wrap("queue an act", err)
-	}
-	_, err = s.pool.Exec(ctx, insertAct, kind, string(text))
-	return wrap("queue an act", err)
-}
-
 // TakeActs takes up to limit of the oldest acts for the length of lease: nobody else gets them meanwhile.
 func (s *Store) TakeActs(ctx context.Context, limit int, lease time.Duration) ([]Act, error) {
 	rows, err := s.pool.Query(ctx, `UPDATE postroom.acts a SET taken_until = now() + $2::interval

@@ -79,6 +79,7 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 type Standing struct {
 	core.Standing
 	AccountID string
+	Class     string
 	QueuedAt  time.Time
 	Now       time.Time
 }
@@ -92,10 +93,10 @@ func (s *Store) Standing(ctx context.Context, mailID string) (*Standing, error) 
 	var linked bool
 	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.state, m.held_by, m.sealed IS NOT NULL, m.next_attempt_at, m.lease_until,
 			m.expires_at, m.key_id, m.key_missing_since, m.compose_anew, m.token_digest IS NOT NULL, t.expires_at,
-			m.account_id, m.queued_at, now()
+			m.account_id, m.class, m.queued_at, now()
 		FROM postroom.mails m LEFT JOIN postroom.tokens t ON t.digest = m.token_digest WHERE m.id = $1::uuid`, mailID).
 		Scan(&is.Kind, &is.State, &is.HeldBy, &is.HasBody, &next, &lease, &expires, &is.KeyID, &missing, &is.ComposeAnew,
-			&linked, &linkExpires, &account, &is.QueuedAt, &is.Now)
+			&linked, &linkExpires, &account, &is.Class, &is.QueuedAt, &is.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -149,7 +150,8 @@ type Result struct {
 }
 
 // Finish writes an attempt's result, if the lease is still this one's: false says that it was lost, and nothing is
-// written. The body is wiped with the last attempt, unless the mail is kept for viewing.
+// written. The body is wiped with the last attempt, unless the mail is kept for viewing or, without a link of ours,
+// has failed: an admin may have it sent again.
 func Finish(ctx context.Context, in pgx.Tx, lease *Lease, result *Result) (bool, error) {
 	return finish(ctx, in, lease, result)
 }
@@ -163,7 +165,7 @@ func finish(ctx context.Context, in queryer, lease *Lease, r *Result) (bool, err
 	tag, err := in.Exec(ctx, `UPDATE postroom.mails m SET state = $3, held_by = $4, next_attempt_at = $5,
 			connection = $6, step = $7, reply_code = $8, enhanced = $9, reply_text = $10, reason = $11,
 			faults = m.faults + CASE WHEN $12 THEN 1 ELSE 0 END,
-			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held' THEN m.sealed END,
+			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held' OR ($3 = 'failed' AND m.token_digest IS NULL) THEN m.sealed END,
 			finished_at = CASE WHEN $5::timestamptz IS NULL THEN now() END,
 			lease_owner = NULL, lease_until = NULL
 		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`,
@@ -181,10 +183,36 @@ func (s *Store) Faults(ctx context.Context, mailID string) (int, error) {
 // End takes a mail that nobody is sending out of the queue for good, in that state and with that reason; false says that
 // it was no longer waiting. One that has perhaps arrived stays that.
 func (s *Store) End(ctx context.Context, mailID, state, reason string) (bool, error) {
-	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+ended+`,
+	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+closed+`,
+			sealed = CASE WHEN $2 = 'failed' AND m.state <> 'perhaps_delivered' AND m.token_digest IS NULL THEN m.sealed END,
 			state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE $2 END, reason = $3
-		WHERE m.id = $1::uuid AND (`+waiting+` OR (m.state = 'sending' AND m.lease_until <= now()))`, mailID, state, reason)
+		WHERE m.id = $1::uuid AND (`+waiting+` OR `+abandoned+`)`, mailID, state, reason)
 	return tag.RowsAffected() == 1, wrap("end the mail", err)
+}
+
+// CancelByHand is End for an admin, with the mail's link: nobody waits for a link that was never sent.
+func (s *Store) CancelByHand(ctx context.Context, mailID, reason string) (bool, error) {
+	var ended int
+	err := s.pool.QueryRow(ctx, `WITH gone AS (UPDATE postroom.mails m SET `+cancelled+`, reason = $2
+			WHERE m.id = $1::uuid AND (`+waiting+` OR `+abandoned+`) RETURNING m.token_digest),
+		dead AS (DELETE FROM postroom.tokens t USING gone WHERE t.digest = gone.token_digest)
+		SELECT count(*) FROM gone`, mailID, reason).Scan(&ended)
+	return ended == 1, wrap("cancel the mail", err)
+}
+
+// Requeue puts a mail without a link of ours back into the queue as if it had just come, to be sent until that time;
+// the class is "" where it can't be, as it has no body or is on its way. It needs a job.
+func Requeue(ctx context.Context, tx pgx.Tx, mailID string, expiresAt time.Time) (class string, err error) {
+	err = tx.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'queued', held_by = NULL, next_attempt_at = NULL,
+			finished_at = NULL, lease_owner = NULL, lease_until = NULL, fence = m.fence + 1, attempts = 0, faults = 0,
+			key_missing_since = NULL, reason = NULL, step = NULL, reply_code = NULL, enhanced = NULL, reply_text = NULL,
+			expires_at = $2
+		WHERE m.id = $1::uuid AND m.sealed IS NOT NULL AND m.token_digest IS NULL AND (m.state IN ('failed', 'deferred', 'perhaps_delivered')
+			OR m.held_by = 'capture' OR `+abandoned+`) RETURNING m.class`, mailID, expiresAt).Scan(&class)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return class, wrap("queue the mail again", err)
 }
 
 // MissKey notes that a node lacks the key of a mail that is due.

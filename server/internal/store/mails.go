@@ -21,6 +21,12 @@ const (
 	StatePerhapsDelivered = "perhaps_delivered"
 )
 
+// States are all of them, Classes all classes.
+var (
+	States  = []string{StateQueued, StateSending, StateSent, StateDeferred, StateFailed, StateCancelled, StateHeld, StatePerhapsDelivered}
+	Classes = []string{ClassAccount, ClassInvitation, ClassNotification}
+)
+
 // Who holds a held mail.
 const (
 	HeldByCapture = "capture"
@@ -34,7 +40,10 @@ const (
 	waiting = `(m.state IN ('queued', 'deferred') OR (m.state = 'held' AND m.held_by = 'site_url')
 		OR (m.state = 'perhaps_delivered' AND m.next_attempt_at IS NOT NULL))`
 	cancelled = `state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE 'cancelled' END, ` + ended
-	ended     = `held_by = NULL, sealed = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+	ended     = closed + `, sealed = NULL`
+	closed    = `held_by = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+	// abandoned is a mail whose sender has lost its lease.
+	abandoned = `(m.state = 'sending' AND m.lease_until <= now())`
 )
 
 // Mail is one mail's row, as the log shows it; its body comes from Sealed alone.
@@ -80,15 +89,37 @@ func (m *Mail) targets() []any {
 // ErrNotFound is Mail's answer for an id that no mail has.
 var ErrNotFound = errors.New("no such mail")
 
-// Mails are the newest mails first: those queued before `before` (zero: from the newest), at most limit.
-func (s *Store) Mails(ctx context.Context, before time.Time, limit int) ([]Mail, error) {
-	var bound *time.Time
-	if !before.IsZero() {
-		bound = &before
+// MailFilter says which mails are listed. Empty members let every mail through.
+type MailFilter struct {
+	State, Kind, Class string
+	Before             Cursor
+}
+
+// Cursor is a place in the list, after the mail with that time and id; the zero value is its beginning.
+type Cursor struct {
+	At time.Time
+	ID string // UUID; "" for before every mail of that time
+}
+
+// Cursor is the place after the mail.
+func (m *Mail) Cursor() Cursor { return Cursor{At: m.QueuedAt, ID: m.ID} }
+
+// Mails are the newest mails first, at most limit.
+func (s *Store) Mails(ctx context.Context, filter MailFilter, limit int) ([]Mail, error) {
+	const first = "00000000-0000-0000-0000-000000000000"
+	var at *time.Time
+	if !filter.Before.At.IsZero() {
+		at = &filter.Before.At
+	}
+	id, err := uuid.Parse(filter.Before.ID)
+	if err != nil {
+		id = uuid.MustParse(first)
 	}
 	rows, err := s.pool.Query(ctx, `SELECT `+mailColumns+` FROM postroom.mails m
-		WHERE $1::timestamptz IS NULL OR m.queued_at < $1 ORDER BY m.queued_at DESC, m.id DESC LIMIT $2`,
-		bound, max(1, min(limit, 1000)))
+		WHERE ($1::timestamptz IS NULL OR (m.queued_at, m.id) < ($1, $2::uuid))
+			AND ($3 = '' OR m.state = $3) AND ($4 = '' OR m.kind = $4) AND ($5 = '' OR m.class = $5)
+		ORDER BY m.queued_at DESC, m.id DESC LIMIT $6`,
+		at, id.String(), filter.State, filter.Kind, filter.Class, max(1, min(limit, 1000)))
 	if err != nil {
 		return nil, wrap("list the mails", err)
 	}
@@ -128,36 +159,4 @@ func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
 		return nil
 	})
 	return counts, wrap("count the mails", err)
-}
-
-// Retention: how long rows outlive their use. A link that expired is told so for a week; a mail's row is kept for
-// the log for 30 days, a captured one with its body.
-const (
-	keepExpiredTokens = 7 * 24 * time.Hour
-	keepFinishedMails = 30 * 24 * time.Hour
-	keepLimits        = 7 * 24 * time.Hour
-)
-
-// Prune removes what nobody needs any more.
-func (s *Store) Prune(ctx context.Context) error {
-	batch := &pgx.Batch{}
-	batch.Queue(`DELETE FROM postroom.tokens WHERE expires_at < now() - $1::interval`, keepExpiredTokens)
-	batch.Queue(`DELETE FROM postroom.mails WHERE finished_at < now() - $1::interval`, keepFinishedMails)
-	batch.Queue(`DELETE FROM postroom.account_limits WHERE tat_ms < (extract(epoch FROM now() - $1::interval) * 1000)::bigint`, keepLimits)
-	batch.Queue(`DELETE FROM postroom.acts WHERE created_at < now() - $1::interval`, keepFinishedMails)
-	return wrap("prune", s.pool.SendBatch(ctx, batch).Close())
-}
-
-// Erase removes everything kept about an account (its tokens, mails, limits and waiting requests). A mail that is
-// being sent at this moment has gone out of our hands; its row goes too.
-func (s *Store) Erase(ctx context.Context, accountID string) error {
-	return wrap("erase an account's rows", s.InTx(ctx, func(tx pgx.Tx) error {
-		batch := &pgx.Batch{}
-		batch.Queue(`DELETE FROM postroom.river_job j USING users u
-			WHERE u.id = $1 AND j.kind = $2 AND j.args->>'email' = u.email AND j.state <> 'running'`, accountID, JobRequest)
-		batch.Queue(`DELETE FROM postroom.tokens WHERE account_id = $1`, accountID)
-		batch.Queue(`DELETE FROM postroom.mails WHERE account_id = $1`, accountID)
-		batch.Queue(`DELETE FROM postroom.account_limits WHERE account_id = $1`, accountID)
-		return tx.SendBatch(ctx, batch).Close()
-	}))
 }

@@ -213,12 +213,8 @@ func TestAccounts(t *testing.T) {
 }
 
 func TestActsAreTakenByOne(t *testing.T) {
-	s, _ := migrated(t)
-	for i := range 20 {
-		if err := s.AddAct(t.Context(), ActAudit, AuditRecord{Event: "e", At: int64(i), Facts: map[string]string{"a": "b"}}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s, dataSource := migrated(t)
+	pgtest.Exec(t, dataSource, `INSERT INTO postroom.acts (kind, body) SELECT 'audit', '{"event": "e"}' FROM generate_series(1, 20)`)
 	var takers sync.WaitGroup
 	var mu sync.Mutex
 	seen := map[int64]int{}
