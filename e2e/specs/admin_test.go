@@ -27,6 +27,10 @@ func TestAdminRoutesAreGuarded(t *testing.T) {
 		{"POST", "/api/v4/email/test"},
 		{"GET", "/api/v1/anything"},
 		{"DELETE", "/api/v1/mails/x"},
+		{"GET", "/api/v1/mails?state=failed&kind=reset&class=account"},
+		{"POST", "/api/v1/mails/6c6b8e0a-5f0e-4a0e-9d7b-1f2a3b4c5d6e/cancel"},
+		{"POST", "/api/v1/mails/6c6b8e0a-5f0e-4a0e-9d7b-1f2a3b4c5d6e/resend"},
+		{"DELETE", "/api/v1/accounts/" + user.ID + "/mails"},
 	} {
 		path := harness.Plugin + route.path
 		if reply := must(house.node.Client.Do(route.method, path, nil))(t); reply.Status != 401 {
