@@ -13,7 +13,7 @@ use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
     Error, account_mail, app_error, attend, by_hand, client, email_settings, fault, judge, landing, limit,
-    outcome, relay, request, secret, self_test,
+    outcome, relay, request, secret, self_test, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -86,6 +86,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "judge" => call.run_with(judge::ENTROPY, |args, entropy| judge::answer(&args, call.now, entropy)),
         "attend" => call.run(|args| Ok(attend::answer(&args, call.now))),
         "fault" => call.run(|args| Ok(fault::answer(&args, call.now))),
+        "upstream" => call.run(|args| upstream::answer(&args)),
         "by_hand" => call.run(|args| Ok(by_hand::answer(&args, call.now))),
         "reasons" => call.run(|_: fault::NoArgs| Ok(fault::reasons())),
         "key" => call.run(|args: KeyArgs| Ok(KeyAnswer { key_id: SealingKey::derive(&args.key)?.id() })),

@@ -33,6 +33,7 @@ mod relay;
 mod restraint;
 mod secret;
 mod self_test;
+mod upstream;
 mod wire;
 
 pub mod client;

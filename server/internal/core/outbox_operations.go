@@ -6,6 +6,8 @@ const (
 	OpFault   = "fault"
 	OpReasons = "reasons"
 	OpByHand  = "by_hand"
+
+	OpUpstream = "upstream"
 )
 
 // What AttendResult.Act says.
@@ -113,4 +115,34 @@ type ByHandResult struct {
 	Reason    string    `json:"reason"`
 	ExpiresAt int64     `json:"expires_at"`
 	AppError  *AppError `json:"app_error"`
+}
+
+// UpstreamArgs is what all nodes together may have of the upstream server; PerWindow is 0 for no limit.
+type UpstreamArgs struct {
+	Connections int   `json:"connections"`
+	Nodes       int   `json:"nodes"`
+	PerWindow   int   `json:"per_window"`
+	WindowMS    int64 `json:"window_ms"`
+}
+
+// UpstreamResult is this node's share: Places is how many connections mail of a class and of those after it may use
+// together, Rate is nil where there is no limit.
+type UpstreamResult struct {
+	Places struct {
+		Account      int `json:"account"`
+		Invitation   int `json:"invitation"`
+		Notification int `json:"notification"`
+	} `json:"places"`
+	Rate *Rate `json:"rate"`
+}
+
+// Rate is how turns are given, in microseconds; see store.Turn.
+type Rate struct {
+	IntervalUS int64 `json:"interval_us"`
+	AheadUS    struct {
+		Account      int64 `json:"account"`
+		Invitation   int64 `json:"invitation"`
+		Notification int64 `json:"notification"`
+	} `json:"ahead_us"`
+	FullUS int64 `json:"full_us"`
 }

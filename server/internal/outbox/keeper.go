@@ -125,6 +125,9 @@ func (o *Outbox) guard() error {
 		defer cancel()
 		return o.stopWorkers(stopping)
 	}
+	if err := o.shareUpstream(ctx); err != nil {
+		return err
+	}
 	if err := o.startWorkers(); err != nil {
 		return err
 	}

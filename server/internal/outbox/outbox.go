@@ -56,8 +56,10 @@ type Outbox struct {
 	accepts chan *accepting
 	relays  chan *relaying
 	flood   flood
-	words   atomic.Pointer[core.Reasons] // the core's, asked for once
-	notices notices
+	// upstream is this node's share of the server that mail goes to.
+	upstream upstream
+	words    atomic.Pointer[core.Reasons] // the core's, asked for once
+	notices  notices
 
 	life       context.Context // of the keeper and the acceptor; ended by Stop
 	end        context.CancelFunc
@@ -97,6 +99,7 @@ func New(options Options) (*Outbox, error) {
 		o.tuning = *options.Tuning
 	}
 	o.notices.log = options.Log
+	o.upstream.init()
 	o.current.Store(&current{Snapshot: options.Settings})
 	o.changed.Store(true)
 	o.senders = map[string]chan struct{}{

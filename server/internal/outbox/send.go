@@ -56,6 +56,16 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 	key, keyErr := o.key(ctx, in)
 	way, wayErr := o.route(ctx, in)
 	if keyErr == nil && wayErr == nil {
+		if way.connection != nil {
+			entered, err := o.enter(ctx, job.Queue, id, key)
+			if err != nil {
+				return 0, err
+			}
+			if !entered {
+				return 0, w.keepPlace(ctx, job)
+			}
+			defer o.upstream.leave(job.Queue)
+		}
 		lease, err := o.store.TakeLease(ctx, id, o.node, key, o.tuning.LeaseLife)
 		if err != nil {
 			return 0, err
@@ -104,6 +114,20 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 func (w *sendWorker) reschedule(ctx context.Context, job *river.Job[sendArgs], at time.Time) error {
 	return w.o.store.InTx(ctx, func(tx pgx.Tx) error {
 		if err := w.o.schedule(ctx, tx, job.Args.MailID, job.Queue, at); err != nil {
+			return err
+		}
+		return complete(ctx, tx, job)
+	})
+}
+
+// keepPlace ends this job and gives the mail another in the same place of the queue: it has waited long enough for its
+// turn at the upstream server to have held a worker.
+func (w *sendWorker) keepPlace(ctx context.Context, job *river.Job[sendArgs]) error {
+	return w.o.store.InTx(ctx, func(tx pgx.Tx) error {
+		if err := w.o.schedule(ctx, tx, job.Args.MailID, job.Queue, time.Time{}); err != nil {
+			return err
+		}
+		if err := store.BackdateJob(ctx, tx, job.Args.MailID, job.ScheduledAt); err != nil {
 			return err
 		}
 		return complete(ctx, tx, job)

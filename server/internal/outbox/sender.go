@@ -15,6 +15,7 @@ type sender struct {
 	way   *route
 	taken time.Time
 	place chan struct{}
+	class string
 }
 
 // freeSender takes a place among those of a class, nil when none is free or the settings allow no sending now.
@@ -23,18 +24,24 @@ func (o *Outbox) freeSender(ctx context.Context, in *current, class string) *sen
 	if err != nil || !o.working() {
 		return nil
 	}
+	// Where the rate is limited a mail waits for its turn in River's hands; a sender waits for nothing.
+	if o.upstream.limited() != nil || !o.upstream.try(class) {
+		return nil
+	}
 	place := o.senders[class]
 	select {
 	case place <- struct{}{}:
 		o.sending.Add(1)
-		return &sender{o: o, in: in, way: way, taken: time.Now(), place: place}
+		return &sender{o: o, in: in, way: way, taken: time.Now(), place: place, class: class}
 	default:
+		o.upstream.leave(class)
 		return nil
 	}
 }
 
 func (s *sender) release() {
 	<-s.place
+	s.o.upstream.leave(s.class)
 	s.o.sending.Done()
 }
 

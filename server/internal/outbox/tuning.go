@@ -28,6 +28,9 @@ type Tuning struct {
 	PrunePeriod  time.Duration
 	SweepPeriod  time.Duration // between two searches for accounts that are gone
 
+	RateWindow   time.Duration // that UpstreamPerMinute is counted in
+	TurnPatience time.Duration // that a worker waits for its mail's turn at the upstream server
+
 	Queue     courier.Deadlines
 	Test      courier.Deadlines
 	HelloName string
@@ -39,6 +42,7 @@ var Defaults = Tuning{
 	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
 	LeaseLife:    time.Minute,
 	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour, SweepPeriod: 10 * time.Minute,
+	RateWindow: time.Minute, TurnPatience: 5 * time.Second,
 	Queue: courier.ForQueue, Test: courier.ForTest,
 }
 

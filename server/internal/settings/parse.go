@@ -93,7 +93,7 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 		LimitAccountPerHour:  int(pick("LimitAccountPerHour", in.Plugin.LimitAccountPerHour, 5, 0, 1000)),
 		LimitClientPerMinute: int(pick("LimitClientPerMinute", in.Plugin.LimitClientPerMinute, 20, 0, 100_000)),
 		LimitTotalPerMinute:  int(pick("LimitTotalPerMinute", in.Plugin.LimitTotalPerMinute, 600, 0, 1_000_000)),
-		UpstreamConnections:  int(pick("UpstreamConnections", in.Plugin.UpstreamConnections, 50, 2, 1000)),
+		UpstreamConnections:  int(pick("UpstreamConnections", in.Plugin.UpstreamConnections, DefaultUpstreamConnections, 2, 1000)),
 		UpstreamPerMinute:    int(pick("UpstreamPerMinute", in.Plugin.UpstreamPerMinute, 0, 0, 1_000_000)),
 		RetentionDays:        int(pick("RetentionDays", in.Plugin.RetentionDays, 30, 1, 3650)),
 		MaximumPayload:       in.Service.MaximumPayloadSizeBytes,

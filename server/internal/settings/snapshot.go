@@ -15,6 +15,9 @@ const (
 	ConnectionCapture    = "capture"    // deliver nothing, keep every mail
 )
 
+// DefaultUpstreamConnections is what Postfix lets one client have.
+const DefaultUpstreamConnections = 50
+
 // Snapshot is everything the service knows of its configuration. It is never changed once made.
 // DataSource, AtRestKey and Email are secret.
 type Snapshot struct {

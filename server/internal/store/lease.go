@@ -37,6 +37,10 @@ const due = `((m.state = 'queued' AND (m.next_attempt_at IS NULL OR m.next_attem
 const tokenLives = `(m.token_digest IS NULL OR EXISTS
 	(SELECT 1 FROM postroom.tokens t WHERE t.digest = m.token_digest AND t.expires_at > now()))`
 
+// mayBeTaken is whether whoever has the key ($2) may become the sender of the mail ($1).
+const mayBeTaken = `m.id = $1::uuid AND m.key_id = $2 AND m.sealed IS NOT NULL AND m.expires_at > now()
+	AND NOT m.compose_anew AND ` + due + ` AND ` + tokenLives
+
 // Lease is the right to send one mail, until it lapses. Fence tells this lease from every other of the mail.
 type Lease struct {
 	MailID    string
@@ -58,12 +62,11 @@ func (l *Lease) Clock() time.Time { return l.Now.Add(time.Since(l.Taken)) }
 // expired, and its token is live. Else it returns nil: Standing says why.
 func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life time.Duration) (*Lease, error) {
 	lease := Lease{MailID: mailID, Taken: time.Now()}
-	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $2,
+	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $3,
 			lease_until = now() + $4::interval, fence = m.fence + 1, attempts = m.attempts + 1,
 			next_attempt_at = NULL, key_missing_since = NULL
-		WHERE m.id = $1::uuid AND m.key_id = $3 AND m.sealed IS NOT NULL AND m.expires_at > now()
-			AND NOT m.compose_anew AND `+due+` AND `+tokenLives+`
-		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, m.queued_at, now()`, mailID, owner, keyID, life).
+		WHERE `+mayBeTaken+`
+		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, m.queued_at, now()`, mailID, keyID, owner, life).
 		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.QueuedAt, &lease.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

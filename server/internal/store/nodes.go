@@ -29,6 +29,13 @@ func (s *Store) SayGone(ctx context.Context, node string) error {
 	return wrap("note that this node is gone", err)
 }
 
+// CountNodes is how many there are, one at least.
+func (s *Store) CountNodes(ctx context.Context) (int, error) {
+	var nodes int
+	err := s.pool.QueryRow(ctx, `SELECT greatest(count(*), 1) FROM postroom.nodes WHERE seen_at > now() - `+nodeGone).Scan(&nodes)
+	return nodes, wrap("count the nodes", err)
+}
+
 // Nodes are those that are there.
 func (s *Store) Nodes(ctx context.Context) ([]Node, error) {
 	rows, err := s.pool.Query(ctx, `SELECT node, problem FROM postroom.nodes WHERE seen_at > now() - `+nodeGone+` ORDER BY node`)

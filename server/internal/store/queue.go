@@ -176,6 +176,13 @@ func SetJob(ctx context.Context, tx pgx.Tx, mailID string, jobID int64) error {
 	return wrap("name the mail's job", err)
 }
 
+// BackdateJob gives the mail's job the place in its queue that a job of that time has.
+func BackdateJob(ctx context.Context, tx pgx.Tx, mailID string, at time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE postroom.river_job j SET scheduled_at = $2 FROM postroom.mails m
+		WHERE m.id = $1::uuid AND j.id = m.job_id AND j.state = 'available'`, mailID, at)
+	return wrap("keep the mail's place in its queue", err)
+}
+
 // StrandedMail is one that Stranded found.
 type StrandedMail struct{ ID, Class string }
 
