@@ -9,7 +9,7 @@ use crate::request::is_safe_redirect;
 use crate::restraint::{self, AccountLimit, Restraint};
 use crate::seal::{self, SealingKey, Stored};
 use crate::token::{self, Token};
-use crate::wire::Base64;
+use crate::wire::{Base64, Clear};
 use crate::{Account, Error, Purpose, Site};
 
 /// Octets of entropy that a mail's Message-ID and MIME boundary are made of.
@@ -113,6 +113,8 @@ struct MailToStore {
     sealed: Base64,
     key_id: String,
     expires_at: i64,
+    to: String,
+    clear: Option<Clear>,
 }
 
 /// The operation `prepare`. What is wrong with the site, the key or the entropy is told before the account
@@ -181,6 +183,8 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
             sealed: Base64(sealed),
             key_id: key.id(),
             expires_at,
+            to: stored.envelope_to,
+            clear: Clear::of(stored.envelope_from, stored.message),
         }),
         warnings,
     })

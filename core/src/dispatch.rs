@@ -96,7 +96,6 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "pass_mail" => {
             call.run_with(secret::ENTROPY_PASS, |args, entropy| secret::pass_mail(args, call.now, entropy))
         }
-        "read_mail" => call.run(relay::read_mail),
         "take_mail" => {
             call.run_with(relay::ENTROPY, |args, entropy| relay::take_mail(args, call.now, entropy))
         }

@@ -86,6 +86,7 @@ struct PassedMail {
 #[derive(Serialize)]
 struct PassedTo {
     id: String,
+    to: String,
     masked_to: String,
     sealed: Base64,
 }
@@ -106,7 +107,7 @@ pub(crate) fn pass_mail(args: PassArgs, now: i64, mut entropy: Entropy<'_>) -> R
         stored.envelope_to = to;
         let id = mail_id(now, numbered(id, number));
         let sealed = key.seal(&id, &stored, numbered(nonce, number))?;
-        recipients.push(PassedTo { id, masked_to, sealed: Base64(sealed) });
+        recipients.push(PassedTo { id, to: stored.envelope_to.clone(), masked_to, sealed: Base64(sealed) });
     }
     let mail = PassedMail {
         id: mail_id(now, id),

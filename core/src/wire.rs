@@ -32,6 +32,23 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
+/// A mail that is sealed, in clear for its first sender, which then need not open it. Secret; never stored.
+#[derive(Serialize)]
+pub(crate) struct Clear {
+    envelope_from: String,
+    message: Base64,
+}
+
+impl Clear {
+    /// Longer mails are not sent at once, and would be held twice over.
+    const MAX: usize = 1 << 20;
+
+    /// `None` for a mail that is too long.
+    pub(crate) fn of(envelope_from: String, message: Vec<u8>) -> Option<Self> {
+        (message.len() <= Self::MAX).then_some(Self { envelope_from, message: Base64(message) })
+    }
+}
+
 /// Octets of standard padded base64; `None` when it is not.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()

@@ -115,12 +115,14 @@ fn part_edit(
 
 /// A leaf in an encoding that SMTP has room for, where it was in none; `None` where it may stay.
 fn encoded(part: &MessagePart<'_>, raw: &[u8]) -> Option<(Vec<u8>, &'static str)> {
-    let long = raw
-        .split(|octet| *octet == b'\n')
-        .any(|line| line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_LINE);
-    if matches!(part.body, PartType::Multipart(_) | PartType::Message(_))
-        || !(long || !raw.is_ascii() || raw.contains(&0))
-    {
+    if matches!(part.body, PartType::Multipart(_) | PartType::Message(_)) {
+        return None; // its parts have their turn
+    }
+    let long = || {
+        raw.split(|octet| *octet == b'\n')
+            .any(|line| line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_LINE)
+    };
+    if raw.is_ascii() && !raw.contains(&0) && !long() {
         return None;
     }
     let is_text = matches!(part.body, PartType::Text(_) | PartType::Html(_));

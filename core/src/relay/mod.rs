@@ -21,5 +21,4 @@ mod shapes;
 mod take;
 
 pub(crate) use kind::Class;
-pub(crate) use read::answer as read_mail;
 pub(crate) use take::{ENTROPY, answer as take_mail};

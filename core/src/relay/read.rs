@@ -1,13 +1,9 @@
-//! A mail taken apart; and the operation `read_mail`.
+//! A mail taken apart.
 
 use mail_parser::{Message, MessageParser, PartType};
-use serde::{Deserialize, Serialize};
 
 use super::header::{Field, fields};
 use super::html;
-use super::link::{AccountLink, account_links, origins};
-use crate::wire::Base64;
-use crate::{Error, Purpose, Site};
 
 /// A mail that could be read.
 pub(super) struct Mail<'x> {
@@ -76,52 +72,6 @@ pub(super) fn with_crlf(message: Vec<u8>) -> (Vec<u8>, bool) {
         }
     }
     (out, true)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Args {
-    message: Base64,
-    envelope_to: Vec<String>,
-    site: Site,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Answer {
-    readable: bool,
-    recipient: Option<String>,
-    account_link: Option<FoundLink>,
-    subject: String,
-}
-
-#[derive(Serialize)]
-struct FoundLink {
-    path: Purpose,
-    token: String,
-    email: Option<String>,
-    redirect: Option<String>,
-}
-
-impl From<AccountLink> for FoundLink {
-    fn from(link: AccountLink) -> Self {
-        Self { path: link.purpose, token: link.token, email: link.email, redirect: link.redirect }
-    }
-}
-
-/// The operation `read_mail`.
-pub(crate) fn answer(args: Args) -> Result<Answer, Error> {
-    let recipient = match args.envelope_to.as_slice() {
-        [] => return Err(Error::argument("envelope_to", "a mail has at least one recipient")),
-        [one] => Some(one.to_lowercase()),
-        _ => None,
-    };
-    let (message, _) = with_crlf(args.message.0);
-    let Some(mail) = Mail::read(&message) else {
-        return Ok(Answer { readable: false, recipient, account_link: None, subject: String::new() });
-    };
-    let origins = origins(&args.site);
-    let first = mail.texts().iter().find_map(|text| account_links(text, &origins).into_iter().next());
-    Ok(Answer { readable: true, recipient, account_link: first.map(FoundLink::from), subject: mail.subject })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::belief::MattermostToken;
 use super::kind::{Class, Kind};
 use crate::restraint::{AccountLimit, Restraint};
-use crate::wire::Base64;
+use crate::wire::{Base64, Clear};
 use crate::{Account, Purpose, Site};
 
 #[derive(Deserialize)]
@@ -25,6 +25,9 @@ pub(crate) struct Args {
 #[serde(deny_unknown_fields)]
 pub(super) struct Facts {
     pub(super) account: Option<Account>,
+    /// The token that was looked up; none where none was asked for yet.
+    #[serde(default)]
+    pub(super) token: Option<String>,
     pub(super) token_row: Option<MattermostToken>,
     pub(super) owner: Option<Account>,
     pub(super) subjects: Option<BTreeMap<String, String>>,
@@ -40,8 +43,16 @@ pub(super) struct Previous {
     pub(super) address: String,
 }
 
+/// Either of the two.
 #[derive(Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
+    /// The token in a link that the mail has: what is to be looked up and told before it can be taken. Secret.
+    pub(super) look_up: Option<String>,
+    pub(super) taken: Option<Answer>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Answer {
     pub(super) kind: Kind,
     pub(super) class: Class,
     pub(super) take_token: bool,
@@ -50,6 +61,7 @@ pub(crate) struct Answer {
     pub(super) held_back: Option<HeldBack>,
     pub(super) mail: MailToStore,
     pub(super) recipients: Vec<Recipient>,
+    pub(super) clear: Option<Clear>,
     pub(super) notes: Vec<String>,
 }
 
@@ -86,6 +98,7 @@ pub(super) struct MailToStore {
 #[derive(Serialize)]
 pub(super) struct Recipient {
     pub(super) id: String,
+    pub(super) to: String,
     pub(super) masked_to: String,
     pub(super) sealed: Base64,
 }

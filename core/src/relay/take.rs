@@ -6,7 +6,7 @@ use super::header::{self, MessageId, Repair};
 use super::kind::{self, Class, Kind};
 use super::link::{AccountLink, account_links, origins};
 use super::read::{Mail, with_crlf};
-use super::shapes::{Answer, Args, Facts, HeldBack, MailToStore, Recipient, TokenToStore};
+use super::shapes::{Answer, Args, Facts, HeldBack, MailToStore, Recipient, Reply, TokenToStore};
 use crate::account_mail::mail_id;
 use crate::entropy::Entropy;
 use crate::mail::address::{parse, refuse_controls};
@@ -15,7 +15,7 @@ use crate::request::is_safe_redirect;
 use crate::restraint::{self, AccountLimit, Restraint};
 use crate::seal::{self, SealingKey, Stored};
 use crate::token::{self, Token};
-use crate::wire::Base64;
+use crate::wire::{Base64, Clear};
 use crate::{Error, Purpose, Site};
 use ring::digest::{SHA256, digest};
 
@@ -49,7 +49,7 @@ struct Chance {
 }
 
 /// The operation `take_mail`.
-pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<Answer, Error> {
+pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<Reply, Error> {
     let key = SealingKey::derive(&args.key)?;
     let chance =
         Chance { token: entropy.take()?, seed: entropy.take()?, id: entropy.take()?, nonce: entropy.take()? };
@@ -72,7 +72,10 @@ pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<A
         date,
         chance: &chance,
     };
-    let outgoing = relayed.outgoing(&mut notes);
+    let outgoing = match relayed.outgoing(&mut notes) {
+        Ok(outgoing) => outgoing,
+        Err(LookUp(token)) => return Ok(Reply { look_up: Some(token), taken: None }),
+    };
     drop(message);
 
     let mut sealed = Vec::with_capacity(outgoing.envelope_to.len());
@@ -86,9 +89,10 @@ pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<A
         let (id, nonce) = chance.of_recipient(at, now);
         stored.envelope_to.clone_from(&to);
         let body = if outgoing.held_back.is_some() { Vec::new() } else { key.seal(&id, &stored, nonce)? };
-        sealed.push(Recipient { masked_to: mask(&to), sealed: Base64(body), id });
+        sealed.push(Recipient { masked_to: mask(&to), sealed: Base64(body), id, to });
     }
-    Ok(Answer {
+    let held_back = outgoing.held_back.is_some();
+    let taken = Answer {
         kind: outgoing.kind,
         class: outgoing.kind.class(),
         take_token: outgoing.take_token,
@@ -104,8 +108,10 @@ pub(crate) fn answer(args: Args, now: i64, mut entropy: Entropy<'_>) -> Result<A
             expires_at: outgoing.expires_at,
         },
         recipients: sealed,
+        clear: if held_back { None } else { Clear::of(stored.envelope_from, stored.message) },
         notes,
-    })
+    };
+    Ok(Reply { look_up: None, taken: Some(taken) })
 }
 
 /// The envelope's recipients, each once; a domain in A-labels where it can be, else as it came: none is lost.
@@ -145,6 +151,9 @@ impl Chance {
     }
 }
 
+/// A token whose row must be known first.
+struct LookUp(String);
+
 struct Relayed<'a> {
     message: &'a [u8],
     envelope_from: &'a str,
@@ -157,12 +166,12 @@ struct Relayed<'a> {
 }
 
 impl Relayed<'_> {
-    fn outgoing(self, notes: &mut Vec<String>) -> Outgoing {
+    fn outgoing(self, notes: &mut Vec<String>) -> Result<Outgoing, LookUp> {
         let Some(mail) = Mail::read(self.message) else {
             notes.push("unreadable".to_owned());
             let message_id = MessageId::under(&self.domain(None), &[], &self.chance.seed).new;
             let message = self.message.to_vec();
-            return self.passed(Kind::Other, message, message_id);
+            return Ok(self.passed(Kind::Other, message, message_id));
         };
         let origins = origins(self.site);
         let texts = mail.texts();
@@ -170,6 +179,12 @@ impl Relayed<'_> {
             self.facts.subjects.iter().flatten().map(|(name, pattern)| (name.as_str(), pattern.as_str()));
         let by_subject = kind::of_subject(&mail.subject, patterns);
         let links: Vec<AccountLink> = texts.iter().flat_map(|text| account_links(text, &origins)).collect();
+        if let Some(first) = links.first()
+            && self.facts.token_row.is_none()
+            && self.facts.token.as_ref() != Some(&first.token)
+        {
+            return Err(LookUp(first.token.clone()));
+        }
         let evidence = Evidence {
             recipients: &self.envelope_to,
             by_subject: &by_subject,
@@ -180,7 +195,7 @@ impl Relayed<'_> {
         };
         match decide(&evidence) {
             Ok(believed) => match self.composed(&believed) {
-                Ok(outgoing) => return outgoing,
+                Ok(outgoing) => return Ok(outgoing),
                 // It is better sent as Mattermost wrote it than not at all. An error's field names what is wrong.
                 Err(error) => notes.push(format!("not_composed:{}:{}", error.code(), error.field())),
             },
@@ -188,7 +203,7 @@ impl Relayed<'_> {
             Err(None) => {}
         }
         let kind = kind::of_the_rest(&by_subject, &texts, &origins);
-        self.repaired(kind, &mail, notes)
+        Ok(self.repaired(kind, &mail, notes))
     }
 
     /// An account mail, composed anew around a link of ours.

@@ -142,6 +142,23 @@ type SealedMail struct {
 	Sealed    Bytes  `json:"sealed"`
 	KeyID     string `json:"key_id"`
 	ExpiresAt int64  `json:"expires_at"`
+	To        string `json:"to"` // the envelope recipient
+	Clear     *Clear `json:"clear"`
+}
+
+// Clear is what a sealed mail holds, but for its recipient: for its first sender, which need not open it then. It is
+// nil for a large mail. Secret, never stored.
+type Clear struct {
+	EnvelopeFrom string `json:"envelope_from"`
+	Message      Bytes  `json:"message"`
+}
+
+// For is the mail as `open` gives it, for one recipient; nil for nil.
+func (c *Clear) For(to string) *OpenResult {
+	if c == nil {
+		return nil
+	}
+	return &OpenResult{EnvelopeFrom: c.EnvelopeFrom, EnvelopeTo: to, Message: c.Message}
 }
 
 // ComposeTestArgs asks for the test mail.

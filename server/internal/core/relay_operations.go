@@ -2,33 +2,8 @@ package core
 
 // The relay's operations.
 const (
-	OpReadMail = "read_mail"
 	OpTakeMail = "take_mail"
 )
-
-// ReadMailArgs is a mail that Mattermost handed to the relay. Message is RFC 5322 with CRLF line ends; secret, as it
-// may hold a live link.
-type ReadMailArgs struct {
-	Message    Bytes    `json:"message"`
-	EnvelopeTo []string `json:"envelope_to"`
-	Site       Site     `json:"site"`
-}
-
-// ReadMailResult says what has to be looked up. Recipient is nil when there are several; nothing of it is believed yet.
-type ReadMailResult struct {
-	Readable    bool         `json:"readable"`
-	Recipient   *string      `json:"recipient"`
-	AccountLink *AccountLink `json:"account_link"`
-	Subject     string       `json:"subject"`
-}
-
-// AccountLink is a link of Mattermost's own form; Path is "reset" or "verify". Token is secret.
-type AccountLink struct {
-	Path     string  `json:"path"`
-	Token    string  `json:"token"`
-	Email    *string `json:"email"`
-	Redirect *string `json:"redirect"`
-}
 
 // TakeMailArgs is the mail again, with what was looked up. Message and Key are secret.
 type TakeMailArgs struct {
@@ -40,10 +15,10 @@ type TakeMailArgs struct {
 	Facts        MailFacts `json:"facts"`
 }
 
-// MailFacts is what was looked up: Account by ReadMailResult.Recipient, TokenRow by its AccountLink.Token, Owner by
-// the row's UserID, and Subjects from the server's own translations for the account's locale, by kind.
+// MailFacts is what was looked up: Account by the envelope's one recipient, TokenRow by Token, Owner by the row's UserID, and Subjects from the server's own translations for the account's locale, by kind.
 type MailFacts struct {
 	Account  *Account          `json:"account"`
+	Token    *string           `json:"token"`
 	TokenRow *MattermostToken  `json:"token_row"`
 	Owner    *Account          `json:"owner"`
 	Subjects map[string]string `json:"subjects"`
@@ -67,10 +42,16 @@ type MattermostToken struct {
 	CreatedAt int64  `json:"created_at"`
 }
 
-// TakeMailResult is what the mail is and what is sent in its place. With TakeToken the row is to be taken out of
+// TakeMailResult is either: LookUp is a token, secret, whose row must be known before the mail can be taken.
+type TakeMailResult struct {
+	LookUp *string `json:"look_up"`
+	Taken  *Taken  `json:"taken"`
+}
+
+// Taken is what the mail is and what is sent in its place. With TakeToken the row is to be taken out of
 // Mattermost's table in the transaction that writes Token and the mail; without it Token is nil. Where HeldBack is
 // set, Token is nil too and nothing is sealed: the mail is listed and not sent, and the link before it lives on.
-type TakeMailResult struct {
+type Taken struct {
 	Kind       string            `json:"kind"`
 	Class      string            `json:"class"`
 	TakeToken  bool              `json:"take_token"`
@@ -79,6 +60,7 @@ type TakeMailResult struct {
 	HeldBack   *HeldBack         `json:"held_back"`
 	Mail       TakenMail         `json:"mail"`
 	Recipients []SealedRecipient `json:"recipients"`
+	Clear      *Clear            `json:"clear"`
 	Notes      []string          `json:"notes"`
 }
 
@@ -115,6 +97,7 @@ type TakenMail struct {
 // SealedRecipient is one row of the outbox: Sealed opens with this ID.
 type SealedRecipient struct {
 	ID       string `json:"id"`
+	To       string `json:"to"` // the envelope recipient
 	MaskedTo string `json:"masked_to"`
 	Sealed   Bytes  `json:"sealed"`
 }

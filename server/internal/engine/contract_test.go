@@ -66,7 +66,6 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpSealSecret:           {core.SealSecretArgs{}, core.SealSecretResult{}},
 	core.OpOpenSecret:           {core.OpenSecretArgs{}, core.OpenSecretResult{}},
 	core.OpPassMail:             {core.PassMailArgs{}, core.PassMailResult{}},
-	core.OpReadMail:             {core.ReadMailArgs{}, core.ReadMailResult{}},
 	core.OpTakeMail:             {core.TakeMailArgs{}, core.TakeMailResult{}},
 	core.OpDigestToken:          {core.DigestTokenArgs{}, core.DigestTokenResult{}},
 	core.OpShowLanding:          {core.LandingArgs{}, core.ShowLandingResult{}},

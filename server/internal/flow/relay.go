@@ -91,36 +91,47 @@ func trouble(err error) string {
 }
 
 func (f *Flows) understood(ctx context.Context, in *current, mail *incoming) (*outbox.Relayed, error) {
-	var read core.ReadMailResult
-	if err := f.Engine.Call(ctx, core.OpReadMail, time.Now(), core.ReadMailArgs{
-		Message: mail.message, EnvelopeTo: mail.to, Site: in.Site,
-	}, &read); err != nil {
-		return nil, err
+	recipient := ""
+	if len(mail.to) == 1 {
+		recipient = strings.ToLower(mail.to[0]) // as Mattermost stores addresses
 	}
-	recipient, token := "", ""
-	if read.Recipient != nil {
-		recipient = *read.Recipient
-	}
-	if read.AccountLink != nil {
-		token = read.AccountLink.Token
-	}
-	facts, err := f.Store.MailFacts(ctx, recipient, token)
+	facts, err := f.Store.MailFacts(ctx, recipient, "")
 	if err != nil {
 		return nil, err
 	}
-	var taken core.TakeMailResult
-	if err := f.Engine.Call(ctx, core.OpTakeMail, facts.Now, core.TakeMailArgs{
-		Message: mail.message, EnvelopeFrom: mail.from, EnvelopeTo: mail.to, Site: in.Site, Key: in.AtRestKey,
-		Facts: core.MailFacts{
-			Account: facts.Account, TokenRow: facts.TokenRow, Owner: facts.Owner(),
-			Subjects: f.Subjects.For(localeOf(&facts), in.Site.DefaultLocale),
-			Previous: previousLink(&facts), Limit: limitOf(in, &facts),
-		},
-	}, &taken); err != nil {
+	reply, err := f.take(ctx, in, mail, &facts, nil)
+	if err != nil {
 		return nil, err
 	}
-	f.remark(&taken)
-	return relayed(&taken, &facts, token)
+	token := ""
+	if reply.LookUp != nil {
+		token = *reply.LookUp
+		if facts, err = f.Store.MailFacts(ctx, recipient, token); err != nil {
+			return nil, err
+		}
+		if reply, err = f.take(ctx, in, mail, &facts, &token); err != nil {
+			return nil, err
+		}
+	}
+	if reply.Taken == nil {
+		return nil, errors.New("the core asks again for what it was told")
+	}
+	f.remark(reply.Taken)
+	return relayed(reply.Taken, &facts, token)
+}
+
+// take asks the core with what is known; token is what was looked up, nil for nothing yet.
+func (f *Flows) take(ctx context.Context, in *current, mail *incoming, facts *store.MailFacts, token *string) (core.TakeMailResult, error) {
+	var reply core.TakeMailResult
+	err := f.Engine.Call(ctx, core.OpTakeMail, facts.Now, core.TakeMailArgs{
+		Message: mail.message, EnvelopeFrom: mail.from, EnvelopeTo: mail.to, Site: in.Site, Key: in.AtRestKey,
+		Facts: core.MailFacts{
+			Account: facts.Account, Token: token, TokenRow: facts.TokenRow, Owner: facts.Owner(),
+			Subjects: f.Subjects.For(localeOf(facts), in.Site.DefaultLocale),
+			Previous: previousLink(facts), Limit: limitOf(in, facts),
+		},
+	}, &reply)
+	return reply, err
 }
 
 // localeOf is the language that a mail's subject is in: its recipient's, or, where that is a pending new address,
@@ -150,7 +161,7 @@ func limitOf(in *current, facts *store.MailFacts) *core.AccountLimit {
 }
 
 // remark logs what an admin should know of: the core's notes are codes, and hold nothing of the mail.
-func (f *Flows) remark(taken *core.TakeMailResult) {
+func (f *Flows) remark(taken *core.Taken) {
 	for _, note := range taken.Notes {
 		if note == "unreadable" || strings.HasPrefix(note, "not_") {
 			f.Log.Warn("a mail of Mattermost's is passed on though something about it is not as expected", "mail", taken.Mail.ID, "kind", taken.Kind, "note", note)
@@ -158,7 +169,7 @@ func (f *Flows) remark(taken *core.TakeMailResult) {
 	}
 }
 
-func relayed(taken *core.TakeMailResult, facts *store.MailFacts, token string) (*outbox.Relayed, error) {
+func relayed(taken *core.Taken, facts *store.MailFacts, token string) (*outbox.Relayed, error) {
 	if len(taken.Recipients) == 0 {
 		return nil, errors.New("the core gives a mail without recipients")
 	}
@@ -188,11 +199,14 @@ func relayed(taken *core.TakeMailResult, facts *store.MailFacts, token string) (
 		}
 	}
 	out.Mails = rows(template, taken.Recipients)
+	for i, recipient := range taken.Recipients {
+		out.Mails[i].Clear = taken.Clear.For(recipient.To)
+	}
 	return out, nil
 }
 
 // auditOf says what was decided over an account's mail (S33). Who asked for it stands in Mattermost's own record.
-func auditOf(taken *core.TakeMailResult, facts *store.MailFacts) store.AuditRecord {
+func auditOf(taken *core.Taken, facts *store.MailFacts) store.AuditRecord {
 	record := store.AuditRecord{Event: "postroomTakeAccountMail", Status: "success", At: facts.Now.UnixMilli(), Facts: map[string]string{
 		"plugin": "postroom", "decision": "mail", "kind": taken.Kind, "account_id": facts.Link.Account.ID,
 		"address": taken.Recipients[0].MaskedTo, "mail_id": taken.Mail.ID,

@@ -20,6 +20,7 @@ type attempt struct {
 	in    *current
 	way   *route
 	lease *store.Lease
+	clear *core.OpenResult // the mail, where it need not be opened
 	end   func(context.Context, pgx.Tx) error
 }
 
@@ -32,7 +33,10 @@ func (a *attempt) run(ctx context.Context) error {
 			Reason: ref(o.reasons(ctx).Captured),
 		})
 	}
-	mail, err := o.open(ctx, lease.Now, a.in.AtRestKey, lease.MailID, lease.Sealed)
+	mail, err := a.clear, error(nil)
+	if mail == nil {
+		mail, err = o.open(ctx, lease.Now, a.in.AtRestKey, lease.MailID, lease.Sealed)
+	}
 	if err != nil {
 		o.notices.warn(ctx, "A mail can't be opened: the core fails at it")
 		o.log.DebugContext(ctx, "A mail can't be opened", "mail", lease.MailID, "error", err.Error())

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/engine"
 )
 
@@ -20,7 +21,11 @@ func (f failing) Call(ctx context.Context, op string, now time.Time, args, out a
 	if slices.Contains(f.at, op) {
 		return engine.ErrTrapped
 	}
-	return f.Engine.Call(ctx, op, now, args, out)
+	err := f.Engine.Call(ctx, op, now, args, out)
+	if made, ok := out.(*core.PrepareResult); ok && made.Mail != nil {
+		made.Mail.Clear = nil // as after a restart: the mail has to be opened
+	}
+	return err
 }
 
 func trapsAt(ops ...string) func(*Options) {

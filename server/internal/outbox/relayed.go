@@ -228,7 +228,7 @@ func (s *sender) settle(mail *store.NewMail, now time.Time, err error) {
 		s.release()
 	default:
 		s.send(&store.Lease{MailID: mail.ID, Fence: 1, Kind: mail.Kind, Class: mail.Class, Sealed: mail.Sealed, Attempts: 1,
-			ExpiresAt: mail.ExpiresAt, QueuedAt: now, Now: now, Taken: s.taken})
+			ExpiresAt: mail.ExpiresAt, QueuedAt: now, Now: now, Taken: s.taken}, mail.Clear)
 	}
 }
 

@@ -139,7 +139,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 		sender.send(&store.Lease{
 			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Class: store.ClassAccount, Sealed: record.Mail.Sealed, Attempts: 1,
 			ExpiresAt: record.Mail.ExpiresAt, QueuedAt: job.CreatedAt, Now: facts.Now, Taken: sender.taken,
-		})
+		}, decision.Mail.Clear.For(decision.Mail.To))
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/store"
 )
 
@@ -46,12 +47,12 @@ func (s *sender) release() {
 }
 
 // send carries the mail in the background and frees the place.
-func (s *sender) send(lease *store.Lease) {
+func (s *sender) send(lease *store.Lease, clear *core.OpenResult) {
 	go func() {
 		defer s.release()
 		ctx, cancel := context.WithTimeout(s.o.sendLife, s.o.tuning.Queue.Total+sendMargin)
 		defer cancel()
-		if err := (&attempt{o: s.o, in: s.in, way: s.way, lease: lease}).run(ctx); err != nil {
+		if err := (&attempt{o: s.o, in: s.in, way: s.way, lease: lease, clear: clear}).run(ctx); err != nil {
 			s.o.notices.warn(ctx, "A mail waits: the database is out of reach or refuses it")
 			s.o.log.DebugContext(ctx, "A mail waits", "mail", lease.MailID, "error", err.Error())
 		}

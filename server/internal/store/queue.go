@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"postroom/server/internal/core"
 )
 
 // NewToken is a token to be kept. Digest is its SHA-256.
@@ -38,6 +40,8 @@ type NewMail struct {
 	JobID       int64 // the job that will look after it, or 0 where Lease is set
 	// Lease lets its owner send the mail as soon as this is committed, for that long.
 	Lease *NewLease
+	// Clear is what Sealed holds, for a sender that has the mail's first lease. It is not stored.
+	Clear *core.OpenResult
 	Note  string // what is remarkable about it, in plain words; mostly empty
 	// Cancelled is why it is not sent at all: its row is kept for the list, without a body. Empty for a mail to be sent.
 	Cancelled string
