@@ -91,25 +91,30 @@ func (o *Outbox) Accept(ctx context.Context, request Request) error {
 	}
 }
 
-// acceptLoop commits what waits, all of it at once: while one commit is on its way the next batch gathers, so that
-// the database's latency is shared and nobody is kept waiting for company.
+// acceptLoop commits the requests that wait.
 func (o *Outbox) acceptLoop() {
+	together(o.life, o.accepts, func(batch []*accepting) bool { return len(batch) >= batchLimit }, o.commit)
+}
+
+// together commits what waits, all of it at once or as much as makes a batch full: while one commit is on its way the next
+// batch gathers, so that the database's latency is shared and nobody is kept waiting for company.
+func together[T any](life context.Context, waiting <-chan T, full func([]T) bool, commit func([]T)) {
 	for {
 		select {
-		case <-o.life.Done():
+		case <-life.Done():
 			return
-		case first := <-o.accepts:
-			batch := []*accepting{first}
+		case first := <-waiting:
+			batch := []T{first}
 		gather:
-			for len(batch) < batchLimit {
+			for !full(batch) {
 				select {
-				case next := <-o.accepts:
+				case next := <-waiting:
 					batch = append(batch, next)
 				default:
 					break gather
 				}
 			}
-			o.commit(batch)
+			commit(batch)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 // keep is the outbox's one housekeeper: it reaches the database, watches the guard over the SiteURL, starts and
 // stops the workers, and finds mails that a dead node left behind.
-func (o *Outbox) keep(migrated bool) {
+func (o *Outbox) keep() {
 	wait := 250 * time.Millisecond
-	for !migrated {
+	for !o.store.Migrated() {
 		if !o.pause(wait) {
 			return
 		}
@@ -25,7 +25,6 @@ func (o *Outbox) keep(migrated bool) {
 		cancel()
 		switch problem := schemaProblem(err); {
 		case err == nil:
-			migrated = true
 		case problem != nil:
 			o.setState(Broken, problem.Error())
 			o.log.Error("The outbox can't work", "problem", problem.Problem, "mend", problem.Mend)

@@ -121,7 +121,7 @@ func New(options Options) (*Outbox, error) {
 	return o, nil
 }
 
-// Start migrates the schema and begins to work. A database out of reach is no error: the outbox then tries again
+// Start migrates the schema, unless that was done, and begins to work. A database out of reach is no error: the outbox then tries again
 // by itself, in the background, and Accept and Status say so. A *store.SchemaError is returned at once, nothing
 // runs then, and Start may be called again. ctx bounds the start only.
 func (o *Outbox) Start(ctx context.Context) error {
@@ -130,21 +130,21 @@ func (o *Outbox) Start(ctx context.Context) error {
 	if o.started || o.stopped {
 		return errors.New("the outbox was started before")
 	}
-	migrated := false
-	switch err := o.store.Migrate(ctx); {
-	case err == nil:
-		migrated = true
-	case schemaProblem(err) != nil:
-		o.state, o.problem = Broken, schemaProblem(err).Error()
-		return schemaProblem(err)
-	default:
-		o.state, o.problem = Starting, unreachable
-		o.log.Warn("The database is out of reach; trying again in the background", "error", err.Error())
+	if !o.store.Migrated() {
+		err := o.store.Migrate(ctx)
+		if problem := schemaProblem(err); problem != nil {
+			o.state, o.problem = Broken, problem.Error()
+			return problem
+		}
+		if err != nil {
+			o.state, o.problem = Starting, unreachable
+			o.log.Warn("The database is out of reach; trying again in the background", "error", err.Error())
+		}
 	}
 	o.started = true
 	o.ended.Go(o.acceptLoop)
 	o.ended.Go(o.relayLoop)
-	o.ended.Go(func() { o.keep(migrated) })
+	o.ended.Go(o.keep)
 	return nil
 }
 

@@ -106,26 +106,15 @@ func (o *Outbox) commitOne(ctx context.Context, mail *Relayed) error {
 	}
 }
 
-// relayLoop commits what waits, all of it at once, as acceptLoop does.
+// relayLoop commits the mails that wait.
 func (o *Outbox) relayLoop() {
-	for {
-		select {
-		case <-o.life.Done():
-			return
-		case first := <-o.relays:
-			batch, octets := []*relaying{first}, first.octets
-		gather:
-			for len(batch) < relayBatchMails && octets < relayBatchOctets {
-				select {
-				case next := <-o.relays:
-					batch, octets = append(batch, next), octets+next.octets
-				default:
-					break gather
-				}
-			}
-			o.commitRelayed(batch)
+	together(o.life, o.relays, func(batch []*relaying) bool {
+		octets := 0
+		for _, mail := range batch {
+			octets += mail.octets
 		}
-	}
+		return len(batch) >= relayBatchMails || octets >= relayBatchOctets
+	}, o.commitRelayed)
 }
 
 func (o *Outbox) commitRelayed(batch []*relaying) {

@@ -113,3 +113,52 @@ func TestAKeyThatDiffers(t *testing.T) {
 		t.Error(state)
 	}
 }
+
+// TestWhatPerhapsArrivedGoesAgainByItsClass (R9): an invitation does, a notification does not.
+func TestWhatPerhapsArrivedGoesAgainByItsClass(t *testing.T) {
+	w := newWorld(t)
+	o := w.start()
+	w.peer.At(peer.Dot, peer.Keep(peer.Close()))
+	invitation := w.notification(keyOne, 1)
+	invitation.Mails[0].Kind, invitation.Mails[0].Class = "invitation", store.ClassInvitation
+	for _, mail := range []*Relayed{invitation, w.notification(keyOne, 2)} {
+		if err := o.Commit(t.Context(), mail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.eventually("both have perhaps arrived", func() bool { return w.states() == "perhaps_delivered perhaps_delivered" })
+	if n := w.text(`SELECT string_agg(class, ' ') FROM postroom.mails WHERE next_attempt_at IS NOT NULL AND sealed IS NOT NULL AND finished_at IS NULL`); n != "invitation" {
+		t.Errorf("goes again: %q", n)
+	}
+	if n := w.text(`SELECT string_agg(class, ' ') FROM postroom.mails WHERE finished_at IS NOT NULL AND sealed IS NULL`); n != "notification" {
+		t.Errorf("has come to its end: %q", n)
+	}
+	w.peer.At(peer.Dot, nil)
+	w.hurry()
+	w.eventually("the invitation is sent", func() bool {
+		return w.text(`SELECT state FROM postroom.mails WHERE class = 'invitation'`) == store.StateSent
+	})
+	if n := len(w.peer.Mails()); n != 3 {
+		t.Errorf("the server saw %d mails of 3", n)
+	}
+}
+
+// TestAMailThatWasPutAsideIsShownAndCanBeSentAgain (R12, R13).
+func TestAMailThatWasPutAsideIsShownAndCanBeSentAgain(t *testing.T) {
+	w := newWorld(t)
+	o := w.start(trapsAt("open"))
+	w.relay(o, 1)
+	w.eventually("it is put aside", func() bool { w.hurry(); return w.states() == store.StateFailed })
+	shown, err := w.store.Mails(t.Context(), store.MailFilter{State: store.StateFailed}, 10)
+	if err != nil || len(shown) != 1 || !strings.HasPrefix(*shown[0].Reason, "Put aside: ") || !shown[0].HasBody {
+		t.Fatalf("%+v, %v", shown, err)
+	}
+	if err := o.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mended := w.start()
+	if done, err := mended.Resend(t.Context(), shown[0].ID); err != nil || done.Refused != nil {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	w.eventually("it is sent", func() bool { return w.states() == store.StateSent })
+}

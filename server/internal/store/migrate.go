@@ -50,10 +50,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 		err = s.takingTurns(ctx, func(tx pgx.Tx) error { return s.migrateRiver(ctx, tx) })
 	}
 	if err == nil {
+		s.migrated.Store(true)
 		return nil
 	}
 	return s.explain(ctx, err)
 }
+
+// Migrated is whether Migrate has succeeded in this process.
+func (s *Store) Migrated() bool { return s.migrated.Load() }
 
 // takingTurns runs work while no other node migrates. The lock goes with the transaction, and so with its node.
 func (s *Store) takingTurns(ctx context.Context, work func(pgx.Tx) error) error {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +23,8 @@ const poolSize = 8
 
 // Store is a pool of at most 8 connections. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
+	pool     *pgxpool.Pool
+	migrated atomic.Bool
 }
 
 // Open reads the DataSource (a URL or key=value pairs) and makes the pool; it does not connect yet. An error

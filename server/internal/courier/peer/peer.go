@@ -65,6 +65,7 @@ type Session struct {
 	peer *Peer
 	in   *bufio.Reader
 	mail Mail
+	line string // the client's last
 }
 
 // Say answers so instead; the conversation goes on, as the client thinks fit.
@@ -111,6 +112,16 @@ func Drip(reply string, every time.Duration) Action {
 // After waits, then does the usual or what is given.
 func After(wait time.Duration, then Action) Action {
 	return func(s *Session) bool { time.Sleep(wait); return then(s) }
+}
+
+// ToRecipients is for RCPT: each address is answered by its own action, any other as usual.
+func ToRecipients(actions map[string]Action) Action {
+	return func(s *Session) bool {
+		if to, _ := address(s.line); actions[to] != nil {
+			return actions[to](s)
+		}
+		return usual["RCPT"](s, s.line)
+	}
 }
 
 // Start runs one on 127.0.0.1 until the test ends; change it by configure before it listens.
@@ -196,6 +207,7 @@ func (p *Peer) serve(conn net.Conn) {
 		p.mu.Lock()
 		p.commands = append(p.commands, line)
 		p.mu.Unlock()
+		s.line = line
 		verb, rest, _ := strings.Cut(line, " ")
 		usual, known := usual[strings.ToUpper(verb)]
 		if !known {
