@@ -107,6 +107,23 @@ func TestRelay(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("asked for twice, by Mattermost's own endpoint", func(t *testing.T) {
+		hasty := must(admin.CreateUser(unique("hasty"), "en"))(t)
+		for range 2 {
+			expectOK(t, must(node.Client.Do("POST", "/api/v4/users/password/reset/send", map[string]string{"email": hasty.Email}))(t))
+		}
+		_, token, err := must(harness.WaitMail(house.sink, hasty.Email, 1, mailWithin))(t).Link()
+		check(t, err)
+		var listed struct{ Mails []harness.Mail }
+		check(t, admin.Must("GET", harness.Plugin+"/api/v1/mails?state=cancelled&kind=reset", nil, &listed))
+		if len(listed.Mails) != 1 || !strings.Contains(listed.Mails[0].Reason, "15 seconds") {
+			t.Errorf("%+v", listed)
+		}
+		if rows := must(house.postgres.Rows(name, `SELECT count(*)::text FROM tokens WHERE type = 'password_recovery'`))(t); rows[0] != "0" {
+			t.Error("Mattermost's second token is in its table")
+		}
+		expectOK(t, redeem(t, node.Client, token, otherPassword))
+	})
 	t.Run("the password-changed mail keeps its body", func(t *testing.T) {
 		mail := waitAny(t, user.Email, func(m *harness.Message) bool {
 			return strings.Contains(m.Header.Get("Subject"), "Passwort") && !strings.Contains(m.HTML, "/plugins/postroom/")
