@@ -62,6 +62,7 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 				return 0, err
 			}
 			if !entered {
+				o.notices.warn(ctx, "Mails wait for their turn at the mail server: UpstreamConnections or UpstreamPerMinute is reached")
 				return 0, w.keepPlace(ctx, job)
 			}
 			defer o.upstream.leave(job.Queue)
