@@ -60,7 +60,7 @@ func TestRelay(t *testing.T) {
 	// Settings at false, 0 and "", which a plugin that saves the configuration by the SDK would flip.
 	check(t, admin.Patch(map[string]any{
 		"EmailSettings":   map[string]any{"EnableSignInWithUsername": false, "FeedbackOrganization": "", "LoginButtonColor": ""},
-		"ServiceSettings": map[string]any{"EnableOAuthServiceProvider": false, "SessionIdleTimeoutInMinutes": 0},
+		"ServiceSettings": map[string]any{"EnableOAuthServiceProvider": false, "SessionIdleTimeoutInMinutes": 0, "EnableAPIUserDeletion": true},
 	}))
 	healthyRelay(t, admin)
 	before := configOf(t, node)
@@ -107,8 +107,9 @@ func TestRelay(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	var hasty *harness.User
 	t.Run("asked for twice, by Mattermost's own endpoint", func(t *testing.T) {
-		hasty := must(admin.CreateUser(unique("hasty"), "en"))(t)
+		hasty = must(admin.CreateUser(unique("hasty"), "en"))(t)
 		for range 2 {
 			expectOK(t, must(node.Client.Do("POST", "/api/v4/users/password/reset/send", map[string]string{"email": hasty.Email}))(t))
 		}
@@ -163,6 +164,17 @@ func TestRelay(t *testing.T) {
 		switchRelay(t, admin, "enable")
 		check(t, syscall.Kill(ours(t, node, "service")[0].PID, syscall.SIGKILL))
 		expectOK(t, must(admin.Do("POST", "/api/v4/email/test", nil))(t))
+	})
+	t.Run("what is kept about a deleted account goes by itself", func(t *testing.T) {
+		expectOK(t, must(admin.Do("DELETE", "/api/v4/users/"+hasty.ID+"?permanent=true", nil))(t))
+		check(t, syscall.Kill(ours(t, node, "service")[0].PID, syscall.SIGKILL)) // it looks at its start, and then every 10 minutes
+		check(t, harness.Eventually(20*time.Second, func() error {
+			rows, err := house.postgres.Rows(name, "SELECT id::text FROM postroom.mails WHERE account_id = $1", hasty.ID)
+			if err == nil && len(rows) > 0 {
+				err = os.ErrExist
+			}
+			return err
+		}))
 	})
 	t.Run("switching the plugin off", func(t *testing.T) {
 		check(t, admin.Disable())
