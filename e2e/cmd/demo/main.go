@@ -90,7 +90,7 @@ func play(stage *harness.Stage) error {
 	stage.Say("Postroom is %s; mail goes by Mattermost's own SMTP settings, to 127.0.0.1:%d (connection: %s)", status.State, sink.Port, status.Connection)
 
 	story := &story{stage: stage, node: node, admin: admin, anna: anna, sink: sink}
-	for _, chapter := range []func() error{story.forgottenPassword, story.verification, story.testMail} {
+	for _, chapter := range []func() error{story.forgottenPassword, story.verification, story.testMail, story.relay} {
 		if err := chapter(); err != nil {
 			node.KeepLogs("demo")
 			return fmt.Errorf("%w (the logs are in e2e/.out/logs/demo)", err)

@@ -170,12 +170,17 @@ func (s *story) testMail() error {
 	}
 
 	step("What the outbox says")
+	return s.list()
+}
+
+// list prints the outbox's newest mails.
+func (s *story) list() error {
 	mails, err := s.admin.Mails()
 	if err != nil {
 		return err
 	}
 	for _, mail := range mails {
-		fmt.Printf("  %-7s %-6s to %-20s %s\n", mail.Kind, mail.State, mail.MaskedTo, mail.ReplyText)
+		fmt.Printf("  %-15s %-6s to %-20s %s\n", mail.Kind, mail.State, mail.MaskedTo, mail.ReplyText)
 	}
 	return nil
 }
