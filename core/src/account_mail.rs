@@ -13,7 +13,7 @@ use crate::wire::{Base64, Clear};
 use crate::{Account, Error, Purpose, Site};
 
 /// Octets of entropy that a mail's Message-ID and MIME boundary are made of.
-const SEED: usize = 32;
+pub(crate) const SEED: usize = 32;
 /// Octets of entropy in a mail's id.
 pub(crate) const ID: usize = 16;
 

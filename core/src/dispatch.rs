@@ -13,7 +13,7 @@ use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
     Error, account_mail, app_error, attend, by_hand, client, email_settings, fault, judge, landing, limit,
-    outcome, relay, request, secret, self_test, upstream,
+    orphaned, outcome, relay, request, secret, self_test, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -79,6 +79,9 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
             .run_with(account_mail::ENTROPY, |args, entropy| account_mail::answer(&args, call.now, entropy)),
         "compose_test" => call.run_with(account_mail::ENTROPY_TEST, |args, entropy| {
             account_mail::compose_test(&args, call.now, entropy)
+        }),
+        "compose_orphaned" => call.run_with(orphaned::ENTROPY, |args, entropy| {
+            orphaned::compose_orphaned(&args, call.now, entropy)
         }),
         "read_test" => call.run(|args| Ok(email_settings::read_test(&args))),
         "mattermost_connection" => call.run(|args| email_settings::mattermost_connection(&args)),

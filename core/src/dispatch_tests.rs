@@ -102,18 +102,19 @@ fn an_error_never_repeats_a_value() {
 fn the_self_test_holds() {
     let reply = call("self_test", &json!({}));
     let expected = json!({"ok": {
-        "version": env!("CARGO_PKG_VERSION"), "kinds": ["reset", "verify", "test"], "locales": ["de", "en", "fa", "ja"],
+        "version": env!("CARGO_PKG_VERSION"), "kinds": ["reset", "verify", "test", "orphaned"], "locales": ["de", "en", "fa", "ja"],
     }});
     assert_eq!(reply, expected);
 }
 
-const OPS: [&str; 19] = [
+const OPS: [&str; 20] = [
     "self_test",
     "read_request",
     "client_key",
     "limit",
     "prepare",
     "compose_test",
+    "compose_orphaned",
     "read_test",
     "mattermost_connection",
     "test_reply",

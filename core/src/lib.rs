@@ -29,6 +29,7 @@ mod form;
 mod judge;
 mod landing;
 mod model;
+mod orphaned;
 mod relay;
 mod restraint;
 mod secret;

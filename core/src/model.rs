@@ -30,6 +30,8 @@ pub enum Kind {
     Verify,
     /// The mail that tests a connection.
     Test,
+    /// The mail that tells admins of a relay whose plugin is gone.
+    Orphaned,
 }
 
 impl From<Purpose> for Kind {

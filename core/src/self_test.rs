@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mail::{Base, Letter, compose, locale};
+use crate::mail::{Base, Letter, WayBack, compose, locale};
 use crate::page::{View, render};
 use crate::seal::{SealingKey, Stored};
 use crate::token::Token;
@@ -15,7 +15,7 @@ pub(crate) struct Args {}
 #[derive(Serialize)]
 pub(crate) struct Answer {
     version: &'static str,
-    kinds: [Kind; 3],
+    kinds: [Kind; 4],
     locales: Vec<&'static str>,
 }
 
@@ -46,6 +46,10 @@ pub(crate) fn answer(_: &Args) -> Result<Answer, Error> {
         Letter::Reset { link: &link, lifetime_ms: LIFETIME_MS, username: "anna" },
         Letter::Verify { link: &link, lifetime_ms: LIFETIME_MS, username: "anna" },
         Letter::Test,
+        Letter::Orphaned {
+            since_ms: NOW,
+            way_back: Some(WayBack { command: "true", password_of: Some(("anna", "smtp.example.com")) }),
+        },
     ];
     let mut last = Vec::new();
     for letter in &letters {
@@ -80,5 +84,6 @@ pub(crate) fn answer(_: &Args) -> Result<Answer, Error> {
 
     let mut locales = locale::ALL.to_vec();
     locales.sort_unstable();
-    Ok(Answer { version: env!("CARGO_PKG_VERSION"), kinds: [Kind::Reset, Kind::Verify, Kind::Test], locales })
+    let kinds = letters.map(|letter| letter.kind());
+    Ok(Answer { version: env!("CARGO_PKG_VERSION"), kinds, locales })
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use postroom_core::mail::{Letter, compose, locale};
+use postroom_core::mail::{Letter, WayBack, compose, locale};
 use postroom_core::page::{Notice, View, Why, render};
 use postroom_core::{Purpose, Site};
 
@@ -46,11 +46,17 @@ fn check(name: &str, actual: &[u8]) {
 fn mails() {
     let reset = format!("https://chat.example.com/team/plugins/postroom/reset?token={TOKEN}");
     let verify = format!("https://chat.example.com/team/plugins/postroom/verify?token={TOKEN}");
+    let way_back = WayBack {
+        command: r#"printf %s '{"EmailSettings":{"SMTPServer":"smtp.example.com","SMTPPort":"587"}}' | mmctl --local config patch /dev/stdin"#,
+        password_of: Some(("chat@example.com", "smtp.example.com")),
+    };
     for locale in locale::ALL {
         for (kind, letter) in [
             ("reset", Letter::Reset { link: &reset, lifetime_ms: 3_600_000, username: "ada.lovelace" }),
             ("verify", Letter::Verify { link: &verify, lifetime_ms: 86_400_000, username: "ada.lovelace" }),
             ("test", Letter::Test),
+            ("orphaned", Letter::Orphaned { since_ms: NOW - 180_000, way_back: Some(way_back) }),
+            ("orphaned-unknown", Letter::Orphaned { since_ms: NOW - 180_000, way_back: None }),
         ] {
             let mail = compose(&letter, "ada@example.com", locale, &site(), NOW, &[7; 32]).unwrap();
             assert_eq!(mail.locale, *locale);

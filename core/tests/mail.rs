@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests are tests
 
 use mail_parser::{Address, MessageParser, MimeHeaders};
-use postroom_core::mail::{Base, Composed, Letter, compose, locale};
+use postroom_core::mail::{Base, Composed, Letter, WayBack, compose, locale};
 use postroom_core::{Error, Site};
 
 const NOW: i64 = 1_795_518_480_000;
@@ -108,6 +108,29 @@ fn text_first_and_both_complete() {
             3,
             "button, Outlook's button, visible link"
         );
+    }
+}
+
+#[test]
+fn the_way_back_stands_whole_in_both_parts() {
+    let command = "printf %s '{\"EmailSettings\":{\"SMTPUsername\":\"a<b>&c\"}}' | mmctl --local config patch /dev/stdin";
+    let way_back = WayBack { command, password_of: Some(("a<b>&c", "smtp.example.net")) };
+    let letter = Letter::Orphaned { since_ms: NOW - 60_000, way_back: Some(way_back) };
+    for locale in locale::ALL {
+        let mail = compose(&letter, "ada@example.org", locale, &site(), NOW, &[1; 32]).unwrap();
+        let (text, html) = bodies(&mail.message);
+        assert!(text.lines().any(|line| line == command), "{locale}: one line of its own, to be copied");
+        let escaped = command
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+            .replace('\'', "&#39;");
+        assert!(html.contains(&format!(">{escaped}</p>")), "{locale}");
+        for words in ["PASSWORD", "smtp.example.net", "--local", "System Console > Plugins"] {
+            assert!(text.contains(words), "{locale}: {words} is not in the text");
+        }
+        assert!(html.len() <= 15_000, "{locale}: {} octets", html.len());
     }
 }
 

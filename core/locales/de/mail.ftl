@@ -48,5 +48,16 @@ test-preheader = { $site } kann E-Mails versenden.
 test-intro = Eine Person mit Systemadministrationsrechten auf { $site } hat diese Test-E-Mail angefordert ({ $moment }). Du liest sie gerade, also funktionieren die getesteten E-Mail-Einstellungen.
 test-ignore = Du musst nichts weiter tun.
 
+orphaned-subject = E-Mails von { $site } enden mit dem nächsten Neustart
+orphaned-title = Postroom läuft ohne sein Plugin
+orphaned-preheader = E-Mails gehen hinaus, bis Mattermost neu gestartet wird. Hier steht der Weg zurück.
+orphaned-intro = Das Plugin Postroom läuft auf { $site } nicht mehr, seit { $since }: Mattermost hat es nach mehreren Abstürzen aufgegeben, oder es wurde danach abgeschaltet oder entfernt.
+orphaned-until = Mattermost schickt seine E-Mails weiterhin über Postroom. Das geht auch ohne das Plugin, aber nur, bis der Mattermost-Server neu gestartet wird. Danach geht keine E-Mail mehr hinaus.
+orphaned-enable = Um bei Postroom zu bleiben, schalte das Plugin unter System Console > Plugins aus und wieder ein, oder lade es neu hoch, falls es entfernt wurde.
+orphaned-back = Um E-Mails wie früher ohne Postroom zu senden, führe auf dem Mattermost-Server diesen Befehl aus:
+orphaned-password = Ersetze PASSWORD durch das Passwort von { $account } bei { $server }; in dieser E-Mail steht es nicht.
+orphaned-remote = Hat der Server keinen lokalen Modus, melde dich zuerst mit mmctl an und lass --local weg; oder trage dieselben Werte unter System Console > Environment > SMTP ein.
+orphaned-unknown = Um E-Mails ohne Postroom zu senden, trage deinen Mailserver unter System Console > Environment > SMTP ein. Wie er vorher eingestellt war, ließ sich nicht lesen.
+
 footer-sent = Gesendet von { $site }, { $url }
 footer-support = Brauchst du Hilfe? Schreib an { $support }

@@ -50,5 +50,16 @@ test-preheader = { $site } می‌تواند ایمیل بفرستد.
 test-intro = این ایمیل آزمایشی را یکی از مدیران سیستم { $site } در { $moment } درخواست کرده است. این ایمیل به دست شما رسیده است، پس تنظیمات ایمیلی که آزموده شد درست کار می‌کند.
 test-ignore = نیازی به انجام کار دیگری نیست.
 
+orphaned-subject = ایمیل‌های { $site } با راه‌اندازی دوبارهٔ بعدی قطع می‌شود
+orphaned-title = ‏Postroom بدون افزونهٔ خود کار می‌کند
+orphaned-preheader = ایمیل‌ها تا راه‌اندازی دوبارهٔ Mattermost فرستاده می‌شوند. راه بازگشت در این ایمیل است.
+orphaned-intro = افزونهٔ Postroom از { $since } در { $site } کار نمی‌کند: Mattermost پس از چند بار خرابی آن را کنار گذاشته است، یا پس از آن غیرفعال یا حذف شده است.
+orphaned-until = ‏Mattermost همچنان ایمیل‌های خود را از راه Postroom می‌فرستد. Postroom بدون افزونه هم کار می‌کند، اما فقط تا زمانی که کارساز Mattermost دوباره راه‌اندازی شود. پس از آن هیچ ایمیلی فرستاده نمی‌شود.
+orphaned-enable = برای ادامه با Postroom، افزونه را در System Console > Plugins غیرفعال و دوباره فعال کنید، یا اگر حذف شده است آن را دوباره بارگذاری کنید.
+orphaned-back = برای فرستادن ایمیل بدون Postroom، مانند گذشته، این فرمان را روی کارساز Mattermost اجرا کنید:
+orphaned-password = به جای PASSWORD گذرواژهٔ { $account } در { $server } را بگذارید؛ این گذرواژه در این ایمیل نیست.
+orphaned-remote = اگر حالت محلی در کارساز فعال نیست، نخست با mmctl وارد شوید و ‎--local را ننویسید؛ یا همین مقدارها را در System Console > Environment > SMTP تنظیم کنید.
+orphaned-unknown = برای فرستادن ایمیل بدون Postroom، کارساز ایمیل خود را در System Console > Environment > SMTP تنظیم کنید. تنظیمات پیشین خوانده نشد.
+
 footer-sent = فرستنده: { $site }، { $url }
 footer-support = به کمک نیاز دارید؟ بنویسید به { $support }

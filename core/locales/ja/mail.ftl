@@ -46,5 +46,16 @@ test-preheader = { $site } からメールを送信できます。
 test-intro = { $site } のシステム管理者の依頼により、{ $moment } にこのテストメールを送信しました。このメールが届いているので、テストしたメール設定は正しく機能しています。
 test-ignore = ほかに必要な操作はありません。
 
+orphaned-subject = { $site } からのメールは次回の再起動で停止します
+orphaned-title = Postroom がプラグインなしで動作しています
+orphaned-preheader = Mattermost が再起動されるまでメールは送信されます。元に戻す方法をお知らせします。
+orphaned-intro = { $site } のプラグイン Postroom は { $since } から動作していません。Mattermost が異常終了の繰り返しにより停止したか、その後に無効化または削除されました。
+orphaned-until = Mattermost は引き続き Postroom 経由でメールを送信しています。Postroom はプラグインなしでも動作しますが、Mattermost サーバーが再起動されるまでの間だけです。再起動後はメールが一切送信されなくなります。
+orphaned-enable = Postroom を使い続けるには、System Console > Plugins でプラグインを一度無効にしてから再度有効にしてください。削除されている場合は、もう一度アップロードしてください。
+orphaned-back = 以前のように Postroom を使わずにメールを送信するには、Mattermost サーバーで次のコマンドを実行してください：
+orphaned-password = PASSWORD の部分を、{ $server } における { $account } のパスワードに置き換えてください。このメールにパスワードは含まれていません。
+orphaned-remote = サーバーでローカルモードが無効の場合は、先に mmctl でログインし、--local を付けずに実行してください。または、System Console > Environment > SMTP で同じ値を設定してください。
+orphaned-unknown = Postroom を使わずにメールを送信するには、System Console > Environment > SMTP でメールサーバーを設定してください。以前の設定は読み取れませんでした。
+
 footer-sent = 送信元：{ $site }（{ $url }）
 footer-support = お困りの場合の連絡先：{ $support }

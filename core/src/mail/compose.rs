@@ -6,7 +6,7 @@ use ring::digest;
 use super::address::{parse, refuse_controls};
 use super::moment::Moment;
 use super::text::{Facts, Language, clean, language};
-use super::{Base, Composed, Letter, locale, mime, template};
+use super::{Base, Composed, Letter, WayBack, locale, mime, template};
 use crate::{Error, Site};
 
 const MINUTE_MS: i64 = 60_000;
@@ -55,6 +55,11 @@ pub fn compose(
         Letter::Reset { .. } => "reset",
         Letter::Verify { .. } => "verify",
         Letter::Test => "test",
+        Letter::Orphaned { .. } => "orphaned",
+    };
+    let way_back = match letter {
+        Letter::Orphaned { way_back, .. } => *way_back,
+        _ => None,
     };
     let context = context! {
         kind,
@@ -65,6 +70,8 @@ pub fn compose(
         site => clean(&name),
         support => support.unwrap_or_default(),
         link => link(letter),
+        command => way_back.map(|way| way.command),
+        password => way_back.is_some_and(|way| way.password_of.is_some()),
         t => template::Sentences::value(language, facts),
     };
     let subject = template::render(&format!("{kind}/email.subject"), &context)?;
@@ -139,7 +146,7 @@ fn name_of(field: &str, text: &str) -> Result<Option<String>, Error> {
 fn link<'a>(letter: &Letter<'a>) -> &'a str {
     match letter {
         Letter::Reset { link, .. } | Letter::Verify { link, .. } => link,
-        Letter::Test => "",
+        Letter::Test | Letter::Orphaned { .. } => "",
     }
 }
 
@@ -150,6 +157,7 @@ fn facts(letter: &Letter<'_>, language: &Language, base: &Base, now_ms: i64) -> 
             (link, lifetime_ms, username)
         }
         Letter::Test => return Ok(Facts::default()),
+        Letter::Orphaned { since_ms, way_back } => return orphaned_facts(since_ms, way_back, language),
     };
     let username = name_of("username", username)?.ok_or_else(|| Error::argument("username", "is empty"))?;
     let url_octets = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
@@ -175,6 +183,15 @@ fn facts(letter: &Letter<'_>, language: &Language, base: &Base, now_ms: i64) -> 
         .text("until", &language.moment(until)?, language)
         .word("unit", unit.to_owned())
         .number("count", count))
+}
+
+fn orphaned_facts(since_ms: i64, way_back: Option<WayBack<'_>>, language: &Language) -> Result<Facts, Error> {
+    let since = Moment::new("since", since_ms)?;
+    let facts = Facts::default().text("since", &language.moment(since)?, language);
+    Ok(match way_back.and_then(|way| way.password_of) {
+        Some((account, server)) => facts.text("account", account, language).text("server", server, language),
+        None => facts,
+    })
 }
 
 /// The left-hand side of the Message-ID and the MIME boundary. "=_" occurs in neither encoding (RFC 2045 section 6.7).

@@ -1,4 +1,4 @@
-//! The mails: *password reset*, *address verification* and *test*, from their facts to octets for SMTP.
+//! The mails: *password reset*, *address verification*, *test* and *orphaned*, from their facts to octets for SMTP.
 //!
 //! What this module does *not* do: choose a recipient, mint a token, sign, or send. It takes the link it is given,
 //! and refuses one that does not start at the configured SiteURL (S15).
@@ -50,6 +50,22 @@ pub enum Letter<'a> {
     },
     /// The mail that tests a connection.
     Test,
+    /// The mail that tells an admin that Mattermost runs the plugin no more, though its mail still comes to the relay.
+    Orphaned {
+        /// Since when, in milliseconds since the Unix epoch.
+        since_ms: i64,
+        /// What takes Mattermost's mail back to where it went before; `None` where that is not known.
+        way_back: Option<WayBack<'a>>,
+    },
+}
+
+/// A command for a shell that points Mattermost's mail at its former server. It holds no password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct WayBack<'a> {
+    /// One line, complete but for the password.
+    pub command: &'a str,
+    /// Whose password is to stand in it, and at which server; `None` where none is needed.
+    pub password_of: Option<(&'a str, &'a str)>,
 }
 
 impl Letter<'_> {
@@ -60,6 +76,7 @@ impl Letter<'_> {
             Self::Reset { .. } => Kind::Reset,
             Self::Verify { .. } => Kind::Verify,
             Self::Test => Kind::Test,
+            Self::Orphaned { .. } => Kind::Orphaned,
         }
     }
 }

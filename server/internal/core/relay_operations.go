@@ -3,6 +3,8 @@ package core
 // The relay's operations.
 const (
 	OpTakeMail = "take_mail"
+
+	OpComposeOrphaned = "compose_orphaned"
 )
 
 // TakeMailArgs is the mail again, with what was looked up. Message and Key are secret.
@@ -100,4 +102,37 @@ type SealedRecipient struct {
 	To       string `json:"to"` // the envelope recipient
 	MaskedTo string `json:"masked_to"`
 	Sealed   Bytes  `json:"sealed"`
+}
+
+// ComposeOrphanedArgs is the mail to an admin when the relay's plugin is gone. Since is in milliseconds since the epoch;
+// Original is nil where it is not known. Key is secret.
+type ComposeOrphanedArgs struct {
+	To       string            `json:"to"`
+	Locale   string            `json:"locale"`
+	Since    int64             `json:"since"`
+	Original *OriginalSettings `json:"original"`
+	Site     Site              `json:"site"`
+	Key      string            `json:"key"`
+}
+
+// OriginalSettings are Mattermost's own from before the relay, in its words. The password is none of them.
+type OriginalSettings struct {
+	Server           string `json:"server"`
+	Port             string `json:"port"`
+	Security         string `json:"security"`
+	Auth             bool   `json:"auth"`
+	Username         string `json:"username"`
+	SkipVerification bool   `json:"skip_verification"`
+}
+
+// ComposeOrphanedResult is that mail, sealed.
+type ComposeOrphanedResult struct {
+	ID        string `json:"id"`
+	MessageID string `json:"message_id"`
+	MaskedTo  string `json:"masked_to"`
+	Locale    string `json:"locale"`
+	Size      int    `json:"size"`
+	Sealed    Bytes  `json:"sealed"`
+	KeyID     string `json:"key_id"`
+	ExpiresAt int64  `json:"expires_at"`
 }

@@ -16,6 +16,7 @@ import (
 // entropyOf is how many random bytes an operation needs, as wasm/README.md says; the others need none.
 var entropyOf = map[string]int{
 	"prepare": 96, "compose_test": 48, "judge": 8, "seal_secret": 12, "take_mail": 96, "pass_mail": 28,
+	"compose_orphaned": 60,
 }
 
 type request struct {

@@ -67,6 +67,7 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpOpenSecret:           {core.OpenSecretArgs{}, core.OpenSecretResult{}},
 	core.OpPassMail:             {core.PassMailArgs{}, core.PassMailResult{}},
 	core.OpTakeMail:             {core.TakeMailArgs{}, core.TakeMailResult{}},
+	core.OpComposeOrphaned:      {core.ComposeOrphanedArgs{}, core.ComposeOrphanedResult{}},
 	core.OpDigestToken:          {core.DigestTokenArgs{}, core.DigestTokenResult{}},
 	core.OpShowLanding:          {core.LandingArgs{}, core.ShowLandingResult{}},
 	core.OpReadForm:             {core.ReadFormArgs{}, core.ReadFormResult{}},
@@ -292,7 +293,7 @@ func TestTheCoreTakesAnything(t *testing.T) {
 // TestTheSelfTestNamesWhatShips holds the host's idea of the core to the core's own.
 func TestTheSelfTestNamesWhatShips(t *testing.T) {
 	got := openCore(t).SelfTest()
-	if !slices.Equal(got.Kinds, []string{"reset", "verify", "test"}) || !slices.Equal(got.Locales, []string{"de", "en", "fa", "ja"}) {
+	if !slices.Equal(got.Kinds, []string{"reset", "verify", "test", "orphaned"}) || !slices.Equal(got.Locales, []string{"de", "en", "fa", "ja"}) {
 		t.Errorf("self-test says %+v", got)
 	}
 }
