@@ -2,26 +2,20 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
-	"time"
+	"syscall"
 
 	"postroom/server/internal/flow"
 	"postroom/server/internal/link"
 	"postroom/server/internal/relay"
 )
 
-const (
-	// relayDescriptor is where the shim puts the relay's socket, if it holds one.
-	relayDescriptor = 4
-	// sayHereEvery is how often this node tells the others how its relay does.
-	sayHereEvery = 5 * time.Second
-	checkWithin  = 4 * time.Second
-	// failuresBeforeBack is how many checks in a row must fail before Mattermost's mail is pointed back.
-	failuresBeforeBack = 2
-)
+// relayDescriptor is where the shim puts the relay's socket, if it holds one.
+const relayDescriptor = 4
 
 // relayPort is this node's relay.
 func (s *service) relayPort() (flow.RelayPort, error) {
@@ -31,44 +25,82 @@ func (s *service) relayPort() (flow.RelayPort, error) {
 	return flow.RelayPort{}, flow.ErrNoRelay
 }
 
+// useSecrets makes the relay's port and credentials these.
+func (s *service) useSecrets(secrets *flow.RelaySecrets) {
+	s.secrets = secrets
+	s.port.Store(&flow.RelayPort{Port: secrets.Port, Username: secrets.Credentials.Username, Password: secrets.Credentials.Password})
+}
+
 // openRelay makes the relay, on the socket that the shim held meanwhile where there is one. Who connects waits in its
 // backlog until startRelay. It may be called again after an error.
 func (s *service) openRelay() error {
-	if s.relay.Load() != nil {
+	s.relayMutex.Lock()
+	defer s.relayMutex.Unlock()
+	switch err := s.listenRelay(); {
+	case err == nil:
+	case errors.Is(err, errPortTaken), errors.Is(err, flow.ErrOtherKey):
+		// Not fatal: the endpoints work without it, and keepRelay tries again and tells whom it concerns.
+		s.log.Error("the relay can't listen", "error", err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// startRelay begins to take mail.
+func (s *service) startRelay() {
+	s.relayMutex.Lock()
+	defer s.relayMutex.Unlock()
+	if relay := s.relay.Load(); relay != nil && !s.taking {
+		relay.Start()
+	}
+	s.taking = true
+	s.keeping.Do(func() { go s.keepRelay() })
+}
+
+// listenRelay opens the relay where there is none; under relayMutex.
+func (s *service) listenRelay() error {
+	if s.relay.Load() != nil || s.relayClosed {
 		return nil
 	}
-	secrets, err := s.flows.RelaySecrets(s.ctx)
+	if s.secrets == nil {
+		secrets, err := s.flows.RelaySecrets(s.ctx)
+		if err != nil {
+			return err
+		}
+		s.useSecrets(secrets)
+	}
+	listener, err := s.relayListener(s.secrets.Port)
 	if err != nil {
 		return err
 	}
-	s.port.Store(&flow.RelayPort{Port: secrets.Port, Username: secrets.Credentials.Username, Password: secrets.Credentials.Password})
-	s.saying.Do(func() { go s.sayHere(secrets) })
-	listener, err := s.relayListener(secrets.Port)
-	if err != nil {
-		// Not fatal: the endpoints work without it, and sayHere tells the other nodes and the admin.
-		s.log.Error("the relay can't listen", "error", err)
-		return nil
-	}
 	file, err := listener.File()
-	var opened *relay.Relay
+	var made *relay.Relay
 	if err == nil {
-		opened, err = relay.New(relay.Options{
-			Listener: listener, Taker: s.flows, TLS: secrets.Certificate, Credentials: secrets.Credentials, Log: s.log, Metrics: s.metrics,
+		made, err = relay.New(relay.Options{
+			Listener: listener, Taker: s.flows, TLS: s.secrets.Certificate, Credentials: s.secrets.Credentials, Log: s.log, Metrics: s.metrics,
 		})
 	}
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
-	s.relay.Store(opened)
+	s.relay.Store(made)
 	s.relaySocket.Store(file)
 	s.order(link.Line{Relay: true})
+	if s.taking {
+		made.Start()
+	}
 	return nil
 }
 
-// relayListener is the socket that the shim held, or a new one.
+// errPortTaken: the port is not ours, and whoever has it must get no mail.
+var errPortTaken = errors.New("another program listens on the relay's port")
+
+// relayListener is the socket that the shim held, at the first call, or a new one.
 func (s *service) relayListener(port int) (*net.TCPListener, error) {
 	if s.from.HasRelay {
+		s.from.HasRelay = false
 		held, err := net.FileListener(os.NewFile(relayDescriptor, "relay"))
 		if tcp, ok := held.(*net.TCPListener); ok && err == nil && tcp.Addr().(*net.TCPAddr).Port == port {
 			return tcp, nil
@@ -78,57 +110,45 @@ func (s *service) relayListener(port int) (*net.TCPListener, error) {
 		}
 	}
 	listener, err := relay.Listen(port)
-	if err != nil {
-		return nil, fmt.Errorf("the port can't be had: %w", err)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w, %d of 127.0.0.1", errPortTaken, port)
 	}
-	return listener, nil
+	return listener, err
 }
 
-// order has the shim do something; with a shim that does not listen, what is ordered is dropped and ordered again.
-func (s *service) order(line link.Line) {
-	select {
-	case s.orders <- line:
-	default:
+// dropRelay lets go of a relay that is replaced; the mails under way are still taken. Under relayMutex.
+func (s *service) dropRelay() {
+	old := s.relay.Swap(nil)
+	if old == nil {
+		return
 	}
+	if file := s.relaySocket.Swap(nil); file != nil {
+		_ = file.Close()
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), replaceWithin)
+		defer cancel()
+		if err := old.Close(ctx); err != nil {
+			s.log.Warn("a mail that was being handed over was broken off", "error", err)
+		}
+	}()
 }
 
-// sayHere logs in to the relay as Mattermost would, and tells the other nodes how that went. A relay that takes no mail
-// while Mattermost's settings name it is a mail lost with each that Mattermost sends: they are put back at once (R19).
-func (s *service) sayHere(secrets *flow.RelaySecrets) {
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(secrets.Port))
-	for failures := 0; ; {
-		problem := ""
-		ctx, cancel := context.WithTimeout(s.ctx, checkWithin)
-		if err := relay.Check(ctx, address, secrets.Certificate, secrets.Credentials); err != nil {
-			problem = err.Error()
-		}
-		cancel()
-		if s.ctx.Err() != nil {
-			return
-		}
-		if err := s.store.SayHere(s.ctx, s.node, problem); err != nil {
-			s.log.Debug("this node could not say that it is there", "error", err)
-		}
-		failures++
-		if problem == "" {
-			failures = 0
-		}
-		if failures >= failuresBeforeBack {
-			s.log.Error("the relay of this node takes no mail", "why", problem)
-			if back, err := s.flows.WayBack(s.ctx); err == nil && back != nil {
-				s.order(link.Line{Switch: back})
-			}
-		}
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-time.After(sayHereEvery):
-		}
-	}
+// checkRelay logs in as Mattermost would.
+func (s *service) checkRelay() error {
+	s.relayMutex.Lock()
+	secrets := s.secrets
+	s.relayMutex.Unlock()
+	ctx, cancel := context.WithTimeout(s.ctx, checkWithin)
+	defer cancel()
+	return relay.Check(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(secrets.Port)), secrets.Certificate, secrets.Credentials)
 }
 
 // closeRelay takes no more mail and lets that under way be taken. The shim, or the next service, holds the socket.
 func (s *service) closeRelay(ctx context.Context) {
+	s.relayMutex.Lock()
+	defer s.relayMutex.Unlock()
+	s.relayClosed = true
 	relay := s.relay.Load()
 	if relay == nil {
 		return

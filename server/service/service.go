@@ -82,17 +82,31 @@ type service struct {
 	store  *store.Store
 	outbox *outbox.Outbox
 	flows  *flow.Flows
-	relay  atomic.Pointer[relay.Relay] // nil where it can't listen
 	server *http.Server
 
 	started time.Time
 	metrics *metrics.Metrics
 
-	saying      sync.Once
-	orders      chan link.Line // what the shim is to do, beside acts
-	files       *link.Listener
+	relayMutex  sync.Mutex                  // over what the relay is made of
+	relay       atomic.Pointer[relay.Relay] // nil where it can't listen
+	secrets     *flow.RelaySecrets
+	taking      bool // the outbox is ready for mail
+	relayClosed bool
+	keeping     sync.Once
 	relaySocket atomic.Pointer[os.File]
 	port        atomic.Pointer[flow.RelayPort]
+
+	orders    chan link.Line // what the shim is to do, beside acts
+	nudge     chan struct{}  // wantBack was set
+	wantBack  atomic.Bool    // Mattermost's settings name a relay that takes no mail
+	askedBack atomic.Int64   // when the shim was last asked to put them back, in ms
+	files     *link.Listener
+	shims     struct {
+		sync.Mutex
+		streams int
+		left    time.Time // when the last one did
+	}
+	applying sync.Mutex
 
 	ctx context.Context
 	end context.CancelCauseFunc
@@ -107,7 +121,8 @@ var (
 
 func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	ctx, end := context.WithCancelCause(context.Background())
-	s := &service{from: from, node: nodeName(), log: log, feed: feed, ctx: ctx, end: end, started: time.Now().UTC(), orders: make(chan link.Line, 8)}
+	s := &service{from: from, node: nodeName(), log: log, feed: feed, ctx: ctx, end: end, started: time.Now().UTC(), orders: make(chan link.Line, 8), nudge: make(chan struct{}, 1)}
+	s.shims.left = time.Now()
 	snapshot, warnings, err := settings.Parse(from.Settings)
 	if err != nil {
 		return nil, err
@@ -146,6 +161,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	}
 	go from.Server.WhenGone(ctx, func() { end(errServerGone) })
 	go s.sweep()
+	go s.watchShim()
 	return s, nil
 }
 
@@ -158,14 +174,19 @@ func (s *service) bringUp() error {
 	if err := s.openRelay(); err != nil {
 		return err
 	}
-	s.outbox.Apply(s.flows.Apply(s.ctx, s.latest.Load()))
+	s.reapply()
 	if err := s.outbox.Start(s.ctx); err != nil {
 		return err
 	}
-	if relay := s.relay.Load(); relay != nil {
-		relay.Start()
-	}
+	s.startRelay()
 	return nil
+}
+
+// reapply has the settings in force looked at again: where mail goes may be known now.
+func (s *service) reapply() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.outbox.Apply(s.flows.Apply(s.ctx, s.latest.Load()))
 }
 
 // keepBringingUp tries again until the database is back.
@@ -237,7 +258,7 @@ func (s *service) apply(raw []byte) error {
 		return nil
 	}
 	s.latest.Store(snapshot)
-	s.outbox.Apply(s.flows.Apply(s.ctx, snapshot))
+	s.reapply()
 	return nil
 }
 

@@ -79,6 +79,8 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 
 // stream gives the shim log lines, acts, and a sign of life every second.
 func (s *service) stream(w http.ResponseWriter, r *http.Request) {
+	s.shimCame()
+	defer s.shimLeft()
 	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
 	life := time.NewTicker(signOfLife)
 	defer life.Stop()
@@ -90,9 +92,12 @@ func (s *service) stream(w http.ResponseWriter, r *http.Request) {
 		case <-s.feed.queue.ended:
 			return
 		case line = <-s.orders:
+		case <-s.nudge:
+			line = s.wayBackLine()
 		case record := <-s.feed.queue.lines:
 			line.Log = &record
 		case <-life.C:
+			line = s.wayBackLine()
 			line.Acts = s.takeActs(r)
 		}
 		if lines.Encode(line) != nil || flush.Flush() != nil {

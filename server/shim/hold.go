@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"time"
 
 	"postroom/server/internal/link"
 )
@@ -19,19 +20,27 @@ func (k *keeper) holdRelay(ctx context.Context) {
 		k.api.LogWarn("the relay's socket could not be held by the shim too", "error", err.Error())
 		return // what is held already stays
 	}
-	off, err := k.askOff(ctx)
-	if err != nil {
-		k.api.LogWarn("the service did not say how Mattermost's mail is pointed back", "error", err.Error())
-	}
 	k.mutex.Lock()
-	defer k.mutex.Unlock()
 	if k.relay != nil {
 		_ = k.relay.Close()
 	}
 	k.relay = file
-	if err == nil {
-		k.off = off
+	k.mutex.Unlock()
+	k.rememberOff(ctx)
+}
+
+// rememberOff keeps the way back; where the service can't say it, what it said last stays.
+func (k *keeper) rememberOff(ctx context.Context) {
+	off, err := k.askOff(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.api.LogWarn("the service did not say how Mattermost's mail is pointed back", "error", err.Error())
+		}
+		return
 	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	k.off = off
 }
 
 func (k *keeper) heldRelay() *os.File {
@@ -42,6 +51,8 @@ func (k *keeper) heldRelay() *os.File {
 
 // askOff asks the service for the way back; nil while the relay is off.
 func (k *keeper) askOff(ctx context.Context) (*link.Switch, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(link.PathOff), nil)
 	if err != nil {
 		return nil, err
@@ -51,30 +62,41 @@ func (k *keeper) askOff(ctx context.Context) (*link.Switch, error) {
 		return nil, err
 	}
 	defer func() { _ = reply.Body.Close() }()
-	if reply.StatusCode == http.StatusNoContent {
+	switch reply.StatusCode {
+	case http.StatusOK:
+		var off link.Switch
+		return &off, json.NewDecoder(reply.Body).Decode(&off)
+	case http.StatusNoContent:
 		return nil, nil
 	}
-	var off link.Switch
-	return &off, json.NewDecoder(reply.Body).Decode(&off)
+	return nil, errWayBack
 }
 
+// errWayBack is a service's that does not know it.
+var errWayBack = errors.New("where Mattermost's mail went before the relay is not known; the log says why")
+
 // putBack points Mattermost's mail where it went before, if the relay is on. It is for a plugin that is switched off.
-func (k *keeper) putBack(ctx context.Context) {
+func (k *keeper) putBack(ctx context.Context) error {
 	off, err := k.askOff(ctx)
-	if err != nil { // no service: what it said last
+	if err != nil { // what it said last
 		k.mutex.Lock()
 		off = k.off
 		k.mutex.Unlock()
 	}
-	if off != nil {
-		k.carryOut(ctx, *off)
+	switch {
+	case off != nil:
+		return k.carryOut(ctx, *off)
+	case errors.Is(err, errWayBack):
+		return err
 	}
+	return nil
 }
 
 // carryOut does a switch and tells the service what became of it.
-func (k *keeper) carryOut(ctx context.Context, to link.Switch) {
+func (k *keeper) carryOut(ctx context.Context, to link.Switch) error {
 	outcome := link.Switched{On: to.On}
-	if err := switchMail(k.api, to); err != nil {
+	err := switchMail(k.api, to)
+	if err != nil {
 		outcome.Error = err.Error()
 		k.api.LogError("Mattermost's SMTP settings could not be changed; set them in System Console > Environment > SMTP", "error", err.Error())
 	}
@@ -83,4 +105,5 @@ func (k *keeper) carryOut(ctx context.Context, to link.Switch) {
 			k.api.LogWarn("the service was not told that the relay was switched", "error", err.Error())
 		}
 	}
+	return err
 }

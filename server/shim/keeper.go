@@ -212,8 +212,9 @@ func (k *keeper) follow(ctx context.Context) error {
 			}
 			return fmt.Errorf("its stream ended: %w", err)
 		}
-		quiet.Reset(k.silence)
+		quiet.Stop() // what is to be done may take longer
 		k.obey(ctx, line)
+		quiet.Reset(k.silence)
 	}
 }
 
@@ -225,7 +226,7 @@ func (k *keeper) obey(ctx context.Context, line link.Line) {
 		k.holdRelay(ctx)
 	}
 	if line.Switch != nil {
-		k.carryOut(ctx, *line.Switch)
+		_ = k.carryOut(ctx, *line.Switch) // the service asks again
 	}
 	if len(line.Acts) == 0 {
 		return
@@ -249,7 +250,9 @@ func (k *keeper) obey(ctx context.Context, line link.Line) {
 func (k *keeper) settingsChanged() {
 	if err := k.post(context.Background(), link.PathSettings, k.settings()); err != nil {
 		k.api.LogWarn("the service has not taken the new settings yet; it gets them when it is started or adopted again", "error", err.Error())
+		return
 	}
+	k.rememberOff(context.Background())
 }
 
 // end asks the service to finish and waits for it, then makes sure.

@@ -64,7 +64,8 @@ func (p *Plugin) OnActivate() error {
 }
 
 // OnDeactivate ends the service only if the plugin was switched off. On an upgrade the next shim takes it over;
-// on a shutdown it ends when the server is gone.
+// on a shutdown it ends when the server is gone. A service that Mattermost's mail can't be taken away from stays, so
+// that the mail goes on.
 func (p *Plugin) OnDeactivate() error {
 	if p.keeper == nil {
 		return nil
@@ -73,7 +74,10 @@ func (p *Plugin) OnDeactivate() error {
 	if switchedOff(p.API.GetUnsanitizedConfig()) {
 		ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 		defer cancel()
-		p.keeper.putBack(ctx)
+		if err := p.keeper.putBack(ctx); err != nil {
+			p.API.LogError("the relay is still on, and goes on without the plugin until this server ends", "error", err.Error())
+			return nil
+		}
 		p.keeper.end(ctx)
 	}
 	return nil

@@ -1,14 +1,8 @@
 package shim
 
 import (
-	"bytes"
-	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/mattermost/mattermost/server/public/model"
@@ -54,12 +48,16 @@ func switchMail(api plugin.API, to link.Switch) error {
 			api.LogError("the session that changed the SMTP settings could not be revoked; it expires within a minute", "error", appErr.Error())
 		}
 	}()
-	if err := patch(base, session.Token, to.Settings); err != nil {
+	act := act{base: base, token: session.Token}
+	if err := act.refuseFixed(settingsOf(cfg), to.Settings); err != nil {
+		return err
+	}
+	if err := act.patch(to.Settings); err != nil {
 		return err
 	}
 	err = readBack(settingsOf(api.GetUnsanitizedConfig()), to.Settings)
 	if err != nil { // some may have been changed and some not: all as before is better than half
-		err = errors.Join(err, patch(base, session.Token, settingsOf(cfg)))
+		err = errors.Join(err, act.patch(settingsOf(cfg)))
 	}
 	return err
 }
@@ -75,38 +73,8 @@ func settingsOf(cfg *model.Config) link.EmailSettings {
 	}
 }
 
-func patch(base, token string, settings link.EmailSettings) error {
-	body, err := json.Marshal(map[string]any{"EmailSettings": settings})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patchWithin)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, base+"/api/v4/config/patch", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", "application/json")
-	client := http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, // see package mattermost
-	}}
-	defer client.CloseIdleConnections()
-	reply, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("the Mattermost server's own API could not be reached on this machine: %w", err)
-	}
-	defer func() { _ = reply.Body.Close() }()
-	if reply.StatusCode != http.StatusOK {
-		var said model.AppError
-		_ = json.NewDecoder(io.LimitReader(reply.Body, 64<<10)).Decode(&said)
-		return fmt.Errorf("the Mattermost server refused to change the SMTP settings: %s (status %d)", said.Message, reply.StatusCode)
-	}
-	return nil
-}
-
-// readBack compares what is in force with what was written: a setting fixed by an environment variable, or left out
-// by a restriction, is answered 200 all the same.
+// readBack compares what is in force with what was written: a setting left out by a restriction, or fixed elsewhere, is
+// answered 200 all the same.
 func readBack(have, want link.EmailSettings) error {
 	// Mattermost puts its defaults where these two are empty.
 	if want.SMTPServer == "" && have.SMTPServer == model.EmailSMTPDefaultServer {
@@ -115,21 +83,30 @@ func readBack(have, want link.EmailSettings) error {
 	if want.SMTPPort == "" && have.SMTPPort == model.EmailSMTPDefaultPort {
 		have.SMTPPort = ""
 	}
+	if names := differing(have, want); len(names) > 0 {
+		return fmt.Errorf("EmailSettings.%s is still as it was after it was changed, and all is as before; set it in System Console > Environment > SMTP, and look into the server's log if that fails too", names[0])
+	}
+	return nil
+}
+
+// differing are the settings, by Mattermost's names, in which two differ.
+func differing(a, b link.EmailSettings) []string {
+	var names []string
 	for _, setting := range []struct {
 		name string
 		same bool
 	}{
-		{"SMTPServer", have.SMTPServer == want.SMTPServer},
-		{"SMTPPort", have.SMTPPort == want.SMTPPort},
-		{"ConnectionSecurity", have.ConnectionSecurity == want.ConnectionSecurity},
-		{"EnableSMTPAuth", have.EnableSMTPAuth == want.EnableSMTPAuth},
-		{"SMTPUsername", have.SMTPUsername == want.SMTPUsername},
-		{"SMTPPassword", have.SMTPPassword == want.SMTPPassword},
-		{"SkipServerCertificateVerification", have.SkipServerCertificateVerification == want.SkipServerCertificateVerification},
+		{"SMTPServer", a.SMTPServer == b.SMTPServer},
+		{"SMTPPort", a.SMTPPort == b.SMTPPort},
+		{"ConnectionSecurity", a.ConnectionSecurity == b.ConnectionSecurity},
+		{"EnableSMTPAuth", a.EnableSMTPAuth == b.EnableSMTPAuth},
+		{"SMTPUsername", a.SMTPUsername == b.SMTPUsername},
+		{"SMTPPassword", a.SMTPPassword == b.SMTPPassword},
+		{"SkipServerCertificateVerification", a.SkipServerCertificateVerification == b.SkipServerCertificateVerification},
 	} {
 		if !setting.same {
-			return fmt.Errorf("EmailSettings.%s is still as it was after it was changed: it is fixed by an environment variable (MM_EMAILSETTINGS_…) or the configuration is read-only; change it there", setting.name)
+			names = append(names, setting.name)
 		}
 	}
-	return nil
+	return names
 }

@@ -3,11 +3,13 @@ package shim
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mattermost/mattermost/server/public/model"
 	"github.com/mattermost/mattermost/server/public/plugin/plugintest"
@@ -24,15 +26,27 @@ var toRelay = link.Switch{On: true, Settings: link.EmailSettings{
 // console is a double of Mattermost: its configuration, its API to plugins, and PUT /api/v4/config/patch.
 type console struct {
 	*plugintest.API
-	cfg     *model.Config
-	fixed   string // a setting that an environment variable fixes
-	patches []string
+	cfg   *model.Config
+	fixed string // a setting that does not change
+
+	environment string // what GET /api/v4/config/environment answers
+	refuses     int    // the status of a patch, 0 for one that is made
+	patches     []string
 }
 
 func newConsole(t *testing.T) *console {
-	c := &console{API: &plugintest.API{}, cfg: &model.Config{}}
+	c := &console{API: &plugintest.API{}, cfg: &model.Config{}, environment: "{}"}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/api/v4/config/environment" {
+			_, _ = io.WriteString(w, c.environment)
+			return
+		}
 		raw, _ := io.ReadAll(r.Body)
+		if c.refuses != 0 {
+			w.WriteHeader(c.refuses)
+			_, _ = io.WriteString(w, `{"id": "app.save_config.app_error", "message": "An error occurred saving the configuration."}`)
+			return
+		}
 		if r.Method != http.MethodPut || r.URL.Path != "/api/v4/config/patch" || r.Header.Get("Authorization") != "Bearer for one act" {
 			t.Errorf("%s %s", r.Method, r.URL.Path)
 		}
@@ -79,7 +93,7 @@ func TestASettingThatIsFixedElsewhereIsNamedAndAllIsPutBack(t *testing.T) {
 	before := settingsOf(c.cfg)
 	c.fixed = "SMTPPort"
 	err := switchMail(c, toRelay)
-	if err == nil || !strings.Contains(err.Error(), "EmailSettings.SMTPPort") || !strings.Contains(err.Error(), "MM_EMAILSETTINGS_") {
+	if err == nil || !strings.Contains(err.Error(), "EmailSettings.SMTPPort") {
 		t.Fatal(err)
 	}
 	if strings.Contains(err.Error(), "made up") {
@@ -89,6 +103,63 @@ func TestASettingThatIsFixedElsewhereIsNamedAndAllIsPutBack(t *testing.T) {
 		t.Error(settingsOf(c.cfg), len(c.patches))
 	}
 	c.AssertCalled(t, "RevokeSession", "session")
+}
+
+// Whatever the server says, the right to ask it ends with the question.
+func TestWhatTheServerRefuses(t *testing.T) {
+	for name, try := range map[string]struct {
+		prepare func(*console)
+		want    string
+	}{
+		"environment":       {func(c *console) { c.environment = `{"EmailSettings": {"SMTPServer": true, "FeedbackEmail": true}}` }, "remove MM_EMAILSETTINGS_SMTPSERVER from it"},
+		"no right to write": {func(c *console) { c.refuses = http.StatusInternalServerError }, "may write its configuration"},
+	} {
+		c := newConsole(t)
+		try.prepare(c)
+		before := settingsOf(c.cfg)
+		err := switchMail(c, toRelay)
+		if err == nil || !strings.Contains(err.Error(), try.want) || len(c.patches) != 0 || settingsOf(c.cfg) != before {
+			t.Errorf("%s: %v %v", name, err, c.patches)
+		}
+		c.AssertCalled(t, "RevokeSession", "session")
+	}
+}
+
+// Plugins are started before the server listens, and mail must not go to a stranger meanwhile.
+func TestAServerThatDoesNotListenYetIsWaitedFor(t *testing.T) {
+	c := newConsole(t)
+	listening := *c.cfg.ServiceSettings.ListenAddress
+	early, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := early.Addr().String()
+	_ = early.Close()
+	c.cfg.ServiceSettings.ListenAddress = &address
+	time.AfterFunc(300*time.Millisecond, func() {
+		late, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = late.Close() })
+		for {
+			from, err := late.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", listening)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+			go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+		}
+	})
+	if err := switchMail(c, toRelay); err != nil || len(c.patches) != 1 {
+		t.Fatal(err, c.patches)
+	}
 }
 
 func TestEmptyServerAndPortBecomeMattermostsDefaults(t *testing.T) {

@@ -43,6 +43,7 @@ type Flows struct {
 type current struct {
 	*settings.Snapshot // Email is the upstream's
 	saved              json.RawMessage
+	upstreamErr        error // why the upstream is not known
 	local              *mattermost.Local
 	localErr           error
 }
@@ -58,17 +59,29 @@ func (c *current) asSaved() *settings.Snapshot {
 // Mattermost's name the relay.
 func (f *Flows) Apply(ctx context.Context, snapshot *settings.Snapshot) *settings.Snapshot {
 	saved := snapshot.Email
-	snapshot, err := f.Switching.Upstream(ctx, snapshot)
-	if err != nil {
-		f.Log.Error("Mattermost's mail comes to the relay, and where it goes on to is not known: it waits", "error", err)
+	snapshot, upstreamErr := f.Switching.Upstream(ctx, snapshot)
+	if upstreamErr != nil && !f.toldOf(upstreamErr) {
+		f.Log.Error("Mattermost's mail comes to the relay, and where it goes on to is not known: it waits", "error", upstreamErr)
+	}
+	if trouble := f.Switching.notAsRelay(saved); trouble != "" {
+		f.Log.Error(trouble)
 	}
 	local, err := mattermost.New(snapshot)
 	if err != nil {
 		f.Log.Error("links can't be redeemed", "error", err)
 	}
-	f.current.Store(&current{Snapshot: snapshot, saved: saved, local: local, localErr: err})
+	f.current.Store(&current{Snapshot: snapshot, saved: saved, upstreamErr: upstreamErr, local: local, localErr: err})
 	return snapshot
 }
+
+// toldOf is whether that error was in force, and logged, before.
+func (f *Flows) toldOf(err error) bool {
+	before := f.current.Load()
+	return before != nil && before.upstreamErr != nil && before.upstreamErr.Error() == err.Error()
+}
+
+// UpstreamKnown is false while mail waits for it to be known where it goes.
+func (f *Flows) UpstreamKnown() bool { return f.current.Load().upstreamErr == nil }
 
 // Asker is who asks, as the shim established it.
 type Asker struct {

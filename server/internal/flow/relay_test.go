@@ -491,14 +491,35 @@ func TestRelaySecrets(t *testing.T) {
 	if err != nil || second.Credentials != first.Credentials || second.Port != first.Port {
 		t.Fatalf("%v", err)
 	}
-	// They don't: others are made, once.
+	// They don't, and a node is there that takes mail with those: it is this one that differs.
 	s.snapshot.AtRestKey, s.snapshot.Email = strings.Repeat("m", 32), json.RawMessage(`{}`)
 	s.flows.Apply(t.Context(), &s.snapshot)
+	if err := s.flows.Store.SayHere(t.Context(), store.Node{Name: "other", Relay: second.Mark}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.flows.RelaySecrets(t.Context()); !errors.Is(err, ErrOtherKey) {
+		t.Fatal(err)
+	}
+	if _, err := s.flows.NewerRelaySecrets(t.Context()); !errors.Is(err, ErrOtherKey) {
+		t.Error(err)
+	}
+	// It is gone: others are made, once.
+	if err := s.flows.Store.SayGone(t.Context(), "other"); err != nil {
+		t.Fatal(err)
+	}
 	third, err := s.flows.RelaySecrets(t.Context())
 	if err != nil || third.Credentials == first.Credentials {
 		t.Fatalf("%v", err)
 	}
 	if again, err := s.flows.RelaySecrets(t.Context()); err != nil || again.Credentials != third.Credentials {
+		t.Errorf("%v", err)
+	}
+	// A stranger had the port, and may have heard the password.
+	moved, err := s.flows.MoveRelay(t.Context())
+	if err != nil || moved.Port == third.Port || moved.Credentials.Password == third.Credentials.Password || moved.Mark == third.Mark {
+		t.Errorf("not moved: %v", err)
+	}
+	if newer, err := s.flows.NewerRelaySecrets(t.Context()); err != nil || newer.Port != moved.Port || newer.Credentials != moved.Credentials {
 		t.Errorf("%v", err)
 	}
 }

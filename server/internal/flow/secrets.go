@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,11 +28,17 @@ type RelaySecrets struct {
 	Port        int
 	Certificate tls.Certificate
 	Credentials relay.Credentials // secret
+	// Mark tells them from all others (store.Relay.Mark).
+	Mark string
 }
+
+// ErrOtherKey is the answer where another node's secrets can't be opened here.
+var ErrOtherKey = errors.New("the relay's secrets were sealed by another node under another AtRestEncryptKey; make SqlSettings.AtRestEncryptKey the same on every node, and restart this one")
 
 // RelaySecrets reads them, and makes them at the very first start of the first node. Where they can't be opened, as
 // AtRestEncryptKey has changed, others are made: with the password that Mattermost's settings have, where these name
-// the relay, so that its mail goes on.
+// the relay, so that its mail goes on; where they do not, and other nodes are there, it is this one that differs
+// (ErrOtherKey).
 func (f *Flows) RelaySecrets(ctx context.Context) (*RelaySecrets, error) {
 	state, err := f.Store.RelayState(ctx)
 	if err != nil {
@@ -55,12 +62,65 @@ func (f *Flows) RelaySecrets(ctx context.Context) (*RelaySecrets, error) {
 	if err == nil || !errors.As(err, &refused) || refused.Code != "wrong_key" && refused.Code != "corrupt" {
 		return secrets, err
 	}
+	keep := f.inUse(state)
+	if keep == nil {
+		nodes, err := f.Store.Nodes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(nodes, func(node store.Node) bool { return node.Relay == state.Mark() }) {
+			return nil, ErrOtherKey
+		}
+	}
 	f.Log.Warn("the relay's certificate and credentials were sealed under another AtRestEncryptKey; new ones are made")
-	certificate, credentials, err := f.newSecrets(ctx, f.inUse(state))
+	return f.replaceSecrets(ctx, state, state.Port, keep)
+}
+
+// RelayMark is what the relay's secrets in the database are known by.
+func (f *Flows) RelayMark(ctx context.Context) (string, error) {
+	state, err := f.Store.RelayState(ctx)
+	if err != nil || state == nil {
+		return "", err
+	}
+	return state.Mark(), nil
+}
+
+// NewerRelaySecrets reads those that another node has put in the place of ours; ErrOtherKey where it has another key.
+func (f *Flows) NewerRelaySecrets(ctx context.Context) (*RelaySecrets, error) {
+	state, err := f.Store.RelayState(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if state, err = f.Store.ReplaceRelaySecrets(ctx, state, certificate, credentials); err != nil {
+	secrets, err := f.openSecrets(ctx, state)
+	var refused *engine.CoreError
+	if errors.As(err, &refused) {
+		return nil, ErrOtherKey
+	}
+	return secrets, err
+}
+
+// MoveRelay gives the relay another port, and secrets that nobody has heard, after a stranger was found on its port. It
+// is only for a relay that is off: where Mattermost's settings name it, they would name nothing then.
+func (f *Flows) MoveRelay(ctx context.Context) (*RelaySecrets, error) {
+	state, err := f.Store.RelayState(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := relay.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	return f.replaceSecrets(ctx, state, port, nil)
+}
+
+// replaceSecrets makes others, with the credentials to keep where there are some; of several nodes one's stand.
+func (f *Flows) replaceSecrets(ctx context.Context, read *store.Relay, port int, keep *relay.Credentials) (*RelaySecrets, error) {
+	certificate, credentials, err := f.newSecrets(ctx, keep)
+	if err != nil {
+		return nil, err
+	}
+	state, err := f.Store.ReplaceRelaySecrets(ctx, read, port, certificate, credentials)
+	if err != nil {
 		return nil, err
 	}
 	return f.openSecrets(ctx, state)
@@ -108,7 +168,7 @@ func (f *Flows) openSecrets(ctx context.Context, state *store.Relay) (*RelaySecr
 	if err != nil {
 		return nil, err
 	}
-	secrets := &RelaySecrets{Port: state.Port}
+	secrets := &RelaySecrets{Port: state.Port, Mark: state.Mark()}
 	if secrets.Certificate, err = relay.Certificate(both); err != nil {
 		return nil, err
 	}

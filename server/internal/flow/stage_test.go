@@ -175,25 +175,31 @@ func (s *stage) token(kind string) string {
 		if err != nil {
 			s.Fatal(err)
 		}
-		raw, err := json.Marshal(answer.JSON)
-		if err != nil {
-			s.Fatal(err)
-		}
 		if answer.Audit == nil {
 			s.Error("a look at a body is not audited")
 		}
-		var shown struct{ Body string }
-		if err := json.Unmarshal(raw, &shown); err != nil {
-			s.Fatal(err)
-		}
-		text := strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(shown.Body)
+		text := strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(bodyOf(s, answer))
 		if found := linkPattern.FindStringSubmatch(text); found != nil {
 			return found[1]
 		}
-		s.Fatal("no link in the mail:\n", shown.Body)
+		s.Fatal("no link in the mail:\n", text)
 	}
 	s.Fatal("no mail was captured")
 	return ""
+}
+
+// bodyOf is the body in an answer of Mail's.
+func bodyOf(s *stage, answer Answer) string {
+	s.Helper()
+	raw, err := json.Marshal(answer.JSON)
+	var shown struct{ Body string }
+	if err == nil {
+		err = json.Unmarshal(raw, &shown)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	return shown.Body
 }
 
 func (s *stage) post(purpose, token, password string) Answer {

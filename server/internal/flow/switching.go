@@ -60,9 +60,8 @@ type RelayStatus struct {
 
 // PointsAtRelay is whether Mattermost's settings are the relay's.
 func (s *Switching) PointsAtRelay(raw json.RawMessage) bool {
-	port, err := s.Port()
-	var have link.EmailSettings
-	return err == nil && json.Unmarshal(raw, &have) == nil && have == port.settings()
+	how, _ := s.standing(raw)
+	return how == on
 }
 
 // Is is whether a connection leads to the relay.
@@ -74,15 +73,15 @@ func (s *Switching) Is(connection core.Connection) bool {
 // Upstream puts the settings from before the relay in the place of the relay's own, so that mail goes on to where it
 // went before. Settings that do not name the relay stay as they are.
 func (s *Switching) Upstream(ctx context.Context, snapshot *settings.Snapshot) (*settings.Snapshot, error) {
-	if !s.PointsAtRelay(snapshot.Email) {
-		return snapshot, nil
-	}
 	// Until it is known where mail went before, it waits: sent on by the relay's own settings it would go in a circle.
 	waiting := *snapshot
 	waiting.Email, waiting.Connection = json.RawMessage(`{}`), settings.ConnectionMattermost
-	original, err := s.original(ctx, snapshot)
-	if err != nil {
+	original, err := s.before(ctx, snapshot)
+	switch {
+	case err != nil:
 		return &waiting, err
+	case original == nil:
+		return snapshot, nil
 	}
 	var all map[string]json.RawMessage
 	seven, err := json.Marshal(original)
@@ -109,11 +108,18 @@ func (s *Switching) original(ctx context.Context, snapshot *settings.Snapshot) (
 	}
 	var opened core.OpenSecretResult
 	err = s.Engine.Call(ctx, core.OpOpenSecret, time.Now(), core.OpenSecretArgs{Key: snapshot.AtRestKey, Name: originalName, Sealed: state.Original}, &opened)
-	if err != nil {
+	var refused *engine.CoreError
+	switch {
+	case errors.As(err, &refused) && refused.Code == "wrong_key":
+		return original, errOriginalKey
+	case err != nil:
 		return original, fmt.Errorf("the settings from before the relay can't be opened (%w); set the SMTP server in System Console > Environment > SMTP", err)
 	}
 	return original, json.Unmarshal(opened.Secret, &original)
 }
+
+// errOriginalKey: mail waits meanwhile, and is not lost.
+var errOriginalKey = errors.New("SqlSettings.AtRestEncryptKey has changed since the relay was switched on, and the settings from before it can't be opened: mail is taken and waits. Put the key back, or set the SMTP server in System Console > Environment > SMTP, which switches the relay off and lets the mail go")
 
 // Status looks at this node and the others.
 func (s *Switching) Status(ctx context.Context, raw json.RawMessage) RelayStatus {
@@ -125,15 +131,20 @@ func (s *Switching) Status(ctx context.Context, raw json.RawMessage) RelayStatus
 	}
 	status.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Port))
 	nodes, err := s.Store.Nodes(ctx)
-	if err != nil {
+	state, stateErr := s.Store.RelayState(ctx)
+	if err != nil || stateErr != nil || state == nil {
 		status.Problem = "the nodes can't be listed: the database is out of reach"
 		return status
 	}
 	status.Healthy = len(nodes) > 0
 	for _, node := range nodes {
 		status.Nodes = append(status.Nodes, node.Name)
-		if node.Problem != "" {
-			status.Healthy, status.Problem = false, node.Name+": "+node.Problem
+		problem := node.Problem
+		if problem == "" && node.Relay != state.Mark() {
+			problem = "it has not taken up the relay's new port and password yet"
+		}
+		if problem != "" {
+			status.Healthy, status.Problem = false, node.Name+": "+problem
 		}
 	}
 	return status
@@ -151,6 +162,13 @@ func (s *Switching) On(ctx context.Context, snapshot *settings.Snapshot) (*link.
 	var original link.EmailSettings
 	if err := json.Unmarshal(snapshot.Email, &original); err != nil {
 		return nil, errors.New("the current SMTP settings can't be read")
+	}
+	// What is the relay's in part is no original.
+	switch before, err := s.before(ctx, snapshot); {
+	case err != nil:
+		return nil, err
+	case before != nil:
+		original = *before
 	}
 	secret, err := json.Marshal(original)
 	if err != nil {
@@ -173,14 +191,11 @@ func (s *Switching) On(ctx context.Context, snapshot *settings.Snapshot) (*link.
 
 // Off is the way back; nil where Mattermost's settings do not name the relay.
 func (s *Switching) Off(ctx context.Context, snapshot *settings.Snapshot) (*link.Switch, error) {
-	if !s.PointsAtRelay(snapshot.Email) {
-		return nil, nil
-	}
-	original, err := s.original(ctx, snapshot)
-	if err != nil {
+	before, err := s.before(ctx, snapshot)
+	if err != nil || before == nil {
 		return nil, err
 	}
-	return &link.Switch{On: false, Settings: original}, nil
+	return &link.Switch{On: false, Settings: *before}, nil
 }
 
 // RelayStatus answers GET /api/v1/relay.
@@ -190,8 +205,19 @@ func (f *Flows) RelayStatus(ctx context.Context) (Answer, error) {
 
 // Relaying is how the relay does.
 func (f *Flows) Relaying(ctx context.Context) RelayStatus {
-	return f.Switching.Status(ctx, f.current.Load().saved)
+	in := f.current.Load()
+	status := f.Switching.Status(ctx, in.saved)
+	switch trouble := f.Switching.notAsRelay(in.saved); {
+	case in.upstreamErr != nil:
+		status.Healthy, status.Problem = false, in.upstreamErr.Error()
+	case trouble != "":
+		status.Problem = trouble
+	}
+	return status
 }
+
+// RelayIsOn is whether Mattermost's settings are the relay's.
+func (f *Flows) RelayIsOn() bool { return f.Switching.PointsAtRelay(f.current.Load().saved) }
 
 // WayBack is what the shim writes when the plugin is switched off; nil while the relay is off.
 func (f *Flows) WayBack(ctx context.Context) (*link.Switch, error) {
@@ -202,18 +228,21 @@ func (f *Flows) WayBack(ctx context.Context) (*link.Switch, error) {
 // answer. What is as wished already is answered at once.
 func (f *Flows) SwitchRelay(ctx context.Context, on bool) (Answer, error) {
 	saved := f.current.Load().asSaved()
-	if f.Switching.PointsAtRelay(saved.Email) == on {
+	if on && f.Switching.PointsAtRelay(saved.Email) {
 		return f.RelayStatus(ctx)
 	}
 	ask := f.Switching.Off
 	if on {
 		ask = f.Switching.On
 	}
-	order, err := ask(ctx, saved)
-	if err != nil {
+	switch order, err := ask(ctx, saved); {
+	case err != nil:
 		return f.switchFailed(ctx, on, err.Error())
+	case order == nil:
+		return f.RelayStatus(ctx)
+	default:
+		return Answer{Switch: order, JSON: statusOK}, nil
 	}
-	return Answer{Switch: order, JSON: statusOK}, nil
 }
 
 // Switched answers what became of a switch that the shim carried out.

@@ -27,13 +27,14 @@ import (
 // version is the one that facts about Mattermost were measured with; e2e keeps its binaries in the same folder.
 const version = embeddedpostgres.V15
 
-// mattermost are the columns of Mattermost's tables that Postroom touches, as its migrations 000046, 000081 and
-// 000127 leave them.
+// mattermost are the columns of Mattermost's tables that Postroom touches, as its migrations 000029, 000046, 000081
+// and 000127 leave them.
 const mattermost = `
 CREATE TABLE users (
 	id VARCHAR(26) PRIMARY KEY, createat bigint, updateat bigint, deleteat bigint, username VARCHAR(64) UNIQUE,
 	password VARCHAR(128), authdata VARCHAR(128) UNIQUE, authservice VARCHAR(32), email VARCHAR(128) UNIQUE,
 	emailverified boolean, roles VARCHAR(256), lastpasswordupdate bigint, locale VARCHAR(5), remoteid VARCHAR(26));
+CREATE TABLE bots (userid VARCHAR(26) PRIMARY KEY, description VARCHAR(1024), ownerid VARCHAR(190), createat bigint);
 CREATE TABLE tokens (token VARCHAR(64) PRIMARY KEY, createat bigint, type VARCHAR(64), extra VARCHAR(2048));`
 
 var server struct {
@@ -74,7 +75,7 @@ func Database(t testing.TB) string {
 	name := fmt.Sprintf("mattermost_%d", server.number.Add(1))
 	Exec(t, Superuser(t, "postgres"), "CREATE ROLE "+name+" LOGIN PASSWORD 'secret word'",
 		"CREATE DATABASE "+name+" TEMPLATE mattermost OWNER "+name)
-	Exec(t, Superuser(t, name), "ALTER TABLE users OWNER TO "+name, "ALTER TABLE tokens OWNER TO "+name)
+	Exec(t, Superuser(t, name), "ALTER TABLE users OWNER TO "+name, "ALTER TABLE tokens OWNER TO "+name, "ALTER TABLE bots OWNER TO "+name)
 	t.Cleanup(func() {
 		Exec(t, Superuser(t, "postgres"), "DROP DATABASE "+name+" WITH (FORCE)")
 	})

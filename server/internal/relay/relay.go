@@ -88,6 +88,7 @@ type Relay struct {
 	life   context.Context // of what is being taken
 	end    context.CancelFunc
 	served sync.WaitGroup
+	failed chan struct{}
 }
 
 // New makes a Relay that does not accept yet: who connects waits in the listener's backlog.
@@ -104,6 +105,7 @@ func New(o Options) (*Relay, error) {
 	if o.Limits != nil {
 		r.limits = *o.Limits
 	}
+	r.failed = make(chan struct{})
 	r.life, r.end = context.WithCancel(context.Background())
 	r.listener = newListener(o.Listener, &tls.Config{
 		Certificates: []tls.Certificate{o.TLS}, MinVersion: tls.VersionTLS12,
@@ -127,10 +129,14 @@ func New(o Options) (*Relay, error) {
 func (r *Relay) Start() {
 	r.served.Go(func() {
 		if err := r.server.Serve(r.listener); err != nil && !r.listener.ended() {
-			r.log.Error("The relay's listener failed; Mattermost's mail is not taken", "error", err.Error())
+			r.log.Error("The relay's listener failed; another is opened", "error", err.Error())
+			close(r.failed)
 		}
 	})
 }
+
+// Failed is closed once the listener accepts no more though nobody closed it.
+func (r *Relay) Failed() <-chan struct{} { return r.failed }
 
 // Close accepts no more, lets the mails under way be taken as long as ctx allows, then breaks off.
 func (r *Relay) Close(ctx context.Context) error {

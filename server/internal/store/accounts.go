@@ -69,6 +69,24 @@ func (s *Store) AccountByID(ctx context.Context, id string) (*core.Account, erro
 	return row.account(), nil
 }
 
+// Admins are the active accounts of people who have the role of a system admin, in the order of their ids.
+func (s *Store) Admins(ctx context.Context) ([]core.Account, error) {
+	rows, err := s.pool.Query(ctx, `SELECT `+accountColumns+` FROM users u LEFT JOIN bots b ON b.userid = u.id
+		WHERE 'system_admin' = ANY(string_to_array(u.roles, ' ')) AND u.deleteat = 0 AND b.userid IS NULL AND u.email <> ''
+		ORDER BY u.id`)
+	if err != nil {
+		return nil, wrap("list the admins", err)
+	}
+	admins, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (core.Account, error) {
+		var found accountRow
+		if err := row.Scan(found.targets()...); err != nil {
+			return core.Account{}, err
+		}
+		return *found.account(), nil
+	})
+	return admins, wrap("list the admins", err)
+}
+
 // Kinds of link, and of the account mail that brings each. An account has one live link of each kind: a newer one
 // replaces it, and no other does.
 const (

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +24,12 @@ type Relay struct {
 	Enabled     bool
 	Original    []byte
 	ChangedAt   time.Time
+}
+
+// Mark tells these secrets and this port from all others, and nothing about them.
+func (r *Relay) Mark() string {
+	hash := sha256.Sum256(append(strconv.AppendInt(nil, int64(r.Port), 10), r.Credentials...))
+	return hex.EncodeToString(hash[:8])
 }
 
 const relayColumns = `port, certificate, credentials, enabled, original, changed_at`
@@ -50,11 +59,11 @@ func (s *Store) CreateRelay(ctx context.Context, port int, certificate, credenti
 	return s.RelayState(ctx)
 }
 
-// ReplaceRelaySecrets puts others in place of secrets that can't be opened any more, if they are still those that
-// were read, and gives what stands then.
-func (s *Store) ReplaceRelaySecrets(ctx context.Context, read *Relay, certificate, credentials []byte) (*Relay, error) {
-	_, err := s.pool.Exec(ctx, `UPDATE postroom.relay SET certificate = $2, credentials = $3, changed_at = now()
-		WHERE credentials = $1`, read.Credentials, certificate, credentials)
+// ReplaceRelaySecrets puts a port and secrets in the place of others, if they are still those that were read, and gives
+// what stands then.
+func (s *Store) ReplaceRelaySecrets(ctx context.Context, read *Relay, port int, certificate, credentials []byte) (*Relay, error) {
+	_, err := s.pool.Exec(ctx, `UPDATE postroom.relay SET port = $2, certificate = $3, credentials = $4, changed_at = now()
+		WHERE credentials = $1`, read.Credentials, port, certificate, credentials)
 	if err != nil {
 		return nil, wrap("replace the relay's secrets", err)
 	}
