@@ -189,10 +189,22 @@ func TestRelay(t *testing.T) {
 	})
 }
 
-// waitAny waits for a mail that fits, whoever made it.
-func waitAny(t *testing.T, address string, fits func(*harness.Message) bool) (found *harness.Message) {
+// writeConfig puts a configuration in the place of that on disk, while the server is down.
+func writeConfig(t *testing.T, node *harness.Node, config map[string]any) {
 	t.Helper()
-	check(t, harness.Eventually(mailWithin, func() error {
+	raw := must(json.MarshalIndent(config, "", "    "))(t)
+	check(t, os.WriteFile(filepath.Join(node.Dir, "config", "config.json"), raw, 0o600))
+}
+
+// waitAny waits for a mail that fits, whoever made it.
+func waitAny(t *testing.T, address string, fits func(*harness.Message) bool) *harness.Message {
+	t.Helper()
+	return waitFor(t, address, mailWithin, fits)
+}
+
+func waitFor(t *testing.T, address string, limit time.Duration, fits func(*harness.Message) bool) (found *harness.Message) {
+	t.Helper()
+	check(t, harness.Eventually(limit, func() error {
 		mails, err := house.sink.All(address)
 		if err != nil {
 			return err
