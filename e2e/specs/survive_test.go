@@ -290,7 +290,7 @@ func strangerAtStart(t *testing.T, node *harness.Node, admin *harness.Client, re
 		t.Errorf("the relay at %s has the password that the stranger may know", now.Address)
 	}
 	oneMore(t, admin)
-	// Mattermost itself logs in at its start, before anybody can tell it otherwise (decision 0013). No mail follows.
+	// Mattermost itself logs in at its start, before anybody can tell it otherwise (decision 0014). No mail follows.
 	for _, line := range stranger.Heard() {
 		if verb, _, _ := strings.Cut(line, " "); verb != "EHLO" && verb != "AUTH" && verb != "QUIT" {
 			t.Fatalf("the stranger was told %q", line)
