@@ -7,8 +7,9 @@ use crate::standing::{Mail, State};
 const SECOND_MS: i64 = 1_000;
 /// Until a mail that moved while it was looked at is looked at again.
 const MOVED_MS: i64 = SECOND_MS;
-/// Until a mail whose key this node lacks is looked at again: another may have it (R27).
-const KEY_RETRY_MS: i64 = 30 * SECOND_MS;
+/// Until a mail whose key this node lacks is looked at again: another may have it (R27). The longer it has been missed
+/// the longer, in these bounds.
+const KEY_RETRY_MS: (i64, i64) = (30 * SECOND_MS, 300 * SECOND_MS);
 /// Until it is taken for certain that no node has the key.
 const KEY_PATIENCE_MS: i64 = 120 * SECOND_MS;
 
@@ -88,14 +89,14 @@ pub(crate) fn answer(args: &Args, now: i64) -> Answer {
         };
     }
     if !has_key {
-        let patience_is_over =
-            mail.key_missing_since.is_some_and(|since| now.saturating_sub(since) >= KEY_PATIENCE_MS);
-        return if patience_is_over && mail.can_be_composed_anew() {
+        let missed = mail.key_missing_since.map_or(0, |since| now.saturating_sub(since));
+        let (least, most) = KEY_RETRY_MS;
+        return if missed >= KEY_PATIENCE_MS && mail.can_be_composed_anew() {
             Answer::ComposeAnew {
                 reason: "AtRestEncryptKey changed; composed anew under the new one.".to_owned(),
             }
         } else {
-            Answer::LookAgain { at: now.saturating_add(KEY_RETRY_MS), key_missing: true }
+            Answer::LookAgain { at: now.saturating_add((missed / 4).clamp(least, most)), key_missing: true }
         };
     }
     // It could be sent now: it moved between the two looks.
@@ -146,6 +147,7 @@ mod tests {
             key_id: "k".into(),
             key_missing_since: None,
             compose_anew: false,
+            perhaps: false,
             link: Some(Link { expires_at: Some(NOW + 3_600_000) }),
         }
     }
@@ -212,6 +214,15 @@ mod tests {
         );
         check_end(
             |m| {
+                gone(m);
+                m.perhaps = true;
+            },
+            "k",
+            PerhapsDelivered,
+            "Perhaps it had arrived",
+        );
+        check_end(
+            |m| {
                 m.compose_anew = true;
                 "email_change_verify".clone_into(&mut m.kind);
             },
@@ -264,6 +275,24 @@ mod tests {
         );
         check(|_| (), "other", 30_000, true);
         check(|m| m.key_missing_since = Some(NOW - 119_999), "other", 30_000, true);
+        check(
+            |m| {
+                m.key_missing_since = Some(NOW - 800_000);
+                m.link = None;
+            },
+            "other",
+            200_000,
+            true,
+        );
+        check(
+            |m| {
+                m.key_missing_since = Some(NOW - 80_000_000);
+                m.link = None;
+            },
+            "other",
+            300_000,
+            true,
+        );
         // Only what comes from an account alone can be made anew.
         check(
             |m| {

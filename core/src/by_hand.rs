@@ -115,6 +115,7 @@ mod tests {
             key_id: "k".into(),
             key_missing_since: None,
             compose_anew: false,
+            perhaps: false,
             link: ["reset", "verify", "email_change_verify"]
                 .contains(&kind)
                 .then_some(Link { expires_at: None }),

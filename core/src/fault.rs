@@ -19,6 +19,9 @@ pub(crate) struct Args {
     error: Option<String>,
     /// Attempts at this mail that failed so before this one.
     faults: u32,
+    /// Whether an earlier attempt broke off where the server may have had the mail.
+    #[serde(default)]
+    perhaps: bool,
     /// What the server had answered, where it is that which could not be judged.
     outcome: Option<Outcome>,
     expires_at: i64,
@@ -34,6 +37,7 @@ pub(crate) struct Answer {
 
 /// The operation `fault`.
 pub(crate) fn answer(args: &Args, now: i64) -> Answer {
+    let given_up = if args.perhaps { State::PerhapsDelivered } else { State::Failed };
     let done = |state, reason: &str| Answer { state, next_attempt_at: None, reason: reason.to_owned() };
     if let Some(outcome) = &args.outcome {
         match verdict(outcome) {
@@ -48,15 +52,15 @@ pub(crate) fn answer(args: &Args, now: i64) -> Answer {
         }
     } else if matches!(args.error.as_deref(), Some("corrupt" | "wrong_key")) {
         // Its lease was given for this very key.
-        return done(State::Failed, "Its sealed body was damaged in the database.");
+        return done(given_up, "Its sealed body was damaged in the database.");
     }
     let faults = args.faults.saturating_add(1);
     let next = now.saturating_add(RETRY_MS);
     if faults >= ALLOWED {
-        return done(State::Failed, &format!("Put aside: Postroom itself failed at it {faults} times."));
+        return done(given_up, &format!("Put aside: Postroom itself failed at it {faults} times."));
     }
     if next >= args.expires_at {
-        return done(State::Failed, "Put aside: Postroom itself failed at it, and its lifetime ends.");
+        return done(given_up, "Put aside: Postroom itself failed at it, and its lifetime ends.");
     }
     Answer {
         state: State::Deferred,
@@ -89,7 +93,7 @@ pub(crate) fn reasons() -> Reasons {
         captured: "Captured: the connection delivers nothing and keeps every mail for viewing.",
         other_site: "The SiteURL differs from the one this mail was made for.",
         discarded: "Discarded by an administrator: it was made for another SiteURL.",
-        test_ended: "Postroom ended before the test did.",
+        test_ended: "Postroom ended, or its database was out of reach, before the outcome could be recorded.",
         deactivated: "The account was deactivated before the mail left.",
         held_too_long: "Its lifetime ended long before anybody decided about the held mails.",
     }
@@ -103,7 +107,16 @@ mod tests {
     const NOW: i64 = 1_764_000_000_000;
 
     fn ask(error: Option<&str>, faults: u32, outcome: Option<Outcome>, left: i64) -> Answer {
-        answer(&Args { error: error.map(str::to_owned), faults, outcome, expires_at: NOW + left }, NOW)
+        answer(
+            &Args {
+                error: error.map(str::to_owned),
+                faults,
+                perhaps: false,
+                outcome,
+                expires_at: NOW + left,
+            },
+            NOW,
+        )
     }
 
     #[test]
@@ -123,6 +136,15 @@ mod tests {
         }
         assert_eq!(ask(None, 0, None, 30_000).state, State::Failed, "its lifetime ends first");
         assert_eq!(ask(Some("internal"), 0, None, 30_001).state, State::Deferred);
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_never_said_to_have_failed() {
+        for (error, faults) in [(None, 4), (Some("corrupt"), 0)] {
+            let error = error.map(str::to_owned);
+            let args = Args { error, faults, perhaps: true, outcome: None, expires_at: NOW + 3_600_000 };
+            assert_eq!(answer(&args, NOW).state, State::PerhapsDelivered);
+        }
     }
 
     #[test]

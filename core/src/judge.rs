@@ -55,6 +55,9 @@ pub(crate) struct Args {
     kind: Sort,
     attempts: u32,
     expires_at: i64,
+    /// An earlier attempt broke off where the server may have had the mail.
+    #[serde(default)]
+    perhaps: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -94,6 +97,11 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
                 format!("the whole message was sent, but the server's receipt never came{then}: {what}"),
             )
         }
+    };
+    let (state, reason) = if args.perhaps && state == State::Failed {
+        (State::PerhapsDelivered, format!("perhaps it arrived at an earlier attempt; {reason}"))
+    } else {
+        (state, reason)
     };
     let reply = args.outcome.reply.as_ref();
     Ok(Answer {
@@ -174,6 +182,7 @@ mod tests {
             kind,
             attempts,
             expires_at: NOW + left,
+            perhaps: false,
         };
         // 200 % 401: the middle of the jitter.
         let entropy = [200, 0, 0, 0, 0, 0, 0, 0];
@@ -360,12 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_arrived_is_never_said_to_have_failed() {
+        let judge = |code, left| {
+            let outcome = Outcome {
+                step: Step::RcptTo,
+                reply: Some(Reply { code, text: "words".into() }),
+                failure: None,
+                detail: String::new(),
+            };
+            let args =
+                Args { outcome, kind: Sort::Reset, attempts: 2, expires_at: NOW + left, perhaps: true };
+            let entropy = [200, 0, 0, 0, 0, 0, 0, 0];
+            answer(&args, NOW, Entropy::new(&entropy, ENTROPY).unwrap()).unwrap()
+        };
+        let refused = judge(550, HOUR_MS);
+        assert_eq!((refused.state, refused.next_attempt_at), (State::PerhapsDelivered, None));
+        assert!(refused.reason.starts_with("perhaps it arrived at an earlier attempt; refused for good: "));
+        assert_eq!(judge(450, 0).state, State::PerhapsDelivered);
+        assert_eq!(judge(450, HOUR_MS).state, State::Deferred);
+    }
+
+    #[test]
     fn attempts_start_at_one() {
         let args = Args {
             outcome: Outcome { step: Step::Dns, reply: None, failure: None, detail: String::new() },
             kind: Sort::Test,
             attempts: 0,
             expires_at: NOW,
+            perhaps: false,
         };
         let error =
             answer(&args, NOW, Entropy::new(&[1, 2, 3, 4, 5, 6, 7, 8], ENTROPY).unwrap()).unwrap_err();

@@ -72,6 +72,9 @@ pub struct Mail {
     pub key_missing_since: Option<i64>,
     /// It was made for a SiteURL that is no more.
     pub compose_anew: bool,
+    /// An attempt before the last broke off where the server may have had it.
+    #[serde(default)]
+    pub perhaps: bool,
     /// `None` for a mail without a link of ours.
     pub link: Option<Link>,
 }
@@ -134,18 +137,19 @@ impl Mail {
         self.waits() || self.lease_lapsed(now)
     }
 
-    /// Whether a new token for its account and that purpose replaces it (S9): `same_token` says that its link is of
-    /// the token that gives way. One for a pending new address gives way to its like alone. What is on its way at this
-    /// moment is past recall.
+    /// Whether a new link of that kind for its account replaces it (S9): `reset`, `verify`, or `email_change_verify` for
+    /// a pending new address, which gives way to its like alone. `same_token` says that its link is of the token that
+    /// gives way. What is on its way at this moment is past recall.
     #[must_use]
-    pub fn is_replaced_by(&self, purpose: Purpose, same_token: bool) -> bool {
-        self.waits() && (self.kind == purpose.name() || same_token)
+    pub fn is_replaced_by(&self, kind: &str, same_token: bool) -> bool {
+        self.waits() && (self.kind == kind || same_token)
     }
 
-    /// Whether it may have reached its recipient although no reply says so.
+    /// Whether it may have reached its recipient although no reply says so: then it is never said to have failed or been
+    /// cancelled. Of a lease that lapsed nobody knows how far its sender came.
     #[must_use]
     pub fn perhaps_left(&self) -> bool {
-        matches!(self.state, State::Sending | State::PerhapsDelivered)
+        self.perhaps || matches!(self.state, State::Sending | State::PerhapsDelivered)
     }
 
     /// Whether the core composed it from an account alone, and can do so again.

@@ -227,6 +227,8 @@ type JudgeArgs struct {
 	Kind      string  `json:"kind"`
 	Attempts  int     `json:"attempts"`
 	ExpiresAt int64   `json:"expires_at"`
+	// Perhaps says that an earlier attempt broke off where the server may have had the mail.
+	Perhaps bool `json:"perhaps"`
 }
 
 // JudgeResult is a mail's next state; NextAttemptAt is set when it is tried again.

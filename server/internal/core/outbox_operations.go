@@ -41,6 +41,7 @@ type Standing struct {
 	KeyID           string  `json:"key_id"`
 	KeyMissingSince *int64  `json:"key_missing_since"`
 	ComposeAnew     bool    `json:"compose_anew"`
+	Perhaps         bool    `json:"perhaps"`
 	Link            *Link   `json:"link"`
 }
 
@@ -59,11 +60,12 @@ type AttendResult struct {
 	KeyMissing bool   `json:"key_missing"`
 }
 
-// FaultArgs is an attempt that failed in our own code: Error is the core's own code, nil where it gave none; Outcome is
+// FaultArgs is an attempt that failed in our own code. Error is the core's own code, nil where it gave none; Outcome is
 // what could not be judged, nil where it came to none.
 type FaultArgs struct {
 	Error     *string  `json:"error"`
 	Faults    int      `json:"faults"`
+	Perhaps   bool     `json:"perhaps"`
 	Outcome   *Outcome `json:"outcome"`
 	ExpiresAt int64    `json:"expires_at"`
 }

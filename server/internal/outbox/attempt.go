@@ -114,7 +114,7 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 // result is the core's judgement of an outcome.
 func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, outcome core.Outcome) *store.Result {
 	now := lease.Clock()
-	judged, err := o.judge(ctx, now, outcome, judgedAs(lease), lease.Attempts, lease.ExpiresAt)
+	judged, err := o.judge(ctx, now, outcome, lease)
 	if err != nil {
 		o.notices.warn(ctx, "An outcome can't be judged: the core fails at it")
 		o.log.WarnContext(ctx, "An outcome can't be judged", "mail", lease.MailID, "error", err.Error())
@@ -158,7 +158,7 @@ func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, w
 	if err != nil {
 		o.log.DebugContext(ctx, "A mail's faults can't be counted", "mail", lease.MailID, "error", err.Error())
 	}
-	args := core.FaultArgs{Faults: faults, Outcome: outcome, ExpiresAt: lease.ExpiresAt.UnixMilli()}
+	args := core.FaultArgs{Faults: faults, Perhaps: lease.Perhaps, Outcome: outcome, ExpiresAt: lease.ExpiresAt.UnixMilli()}
 	if code := coreCode(cause); code != "" {
 		args.Error = &code
 	}

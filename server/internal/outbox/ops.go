@@ -11,6 +11,7 @@ import (
 	"postroom/server/internal/core"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/settings"
+	"postroom/server/internal/store"
 )
 
 // The core's operations that the outbox calls.
@@ -44,10 +45,10 @@ func (o *Outbox) open(ctx context.Context, now time.Time, key, mailID string, se
 	return &out, err
 }
 
-func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, kind string, attempts int, expiresAt time.Time) (*core.JudgeResult, error) {
+func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, lease *store.Lease) (*core.JudgeResult, error) {
 	var out core.JudgeResult
 	err := o.engine.Call(ctx, core.OpJudge, now, core.JudgeArgs{
-		Outcome: outcome, Kind: kind, Attempts: attempts, ExpiresAt: expiresAt.UnixMilli(),
+		Outcome: outcome, Kind: judgedAs(lease), Attempts: lease.Attempts, ExpiresAt: lease.ExpiresAt.UnixMilli(), Perhaps: lease.Perhaps,
 	}, &out)
 	return &out, err
 }

@@ -109,6 +109,17 @@ func TestAKeyThatDiffers(t *testing.T) {
 	job := w.text(`SELECT job_id FROM postroom.mails`)
 	w.hurry()
 	w.eventually("it is looked at again", func() bool { return w.text(`SELECT job_id FROM postroom.mails`) != job })
+	// One job too many ends; were it to look again, there would be one more at each look.
+	extra, err := o.client.Insert(t.Context(), sendArgs{MailID: w.text(`SELECT id FROM postroom.mails`)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the job too many ends", func() bool {
+		return w.text(fmt.Sprintf(`SELECT state FROM postroom.river_job WHERE id = %d`, extra.Job.ID)) == "completed"
+	})
+	if waiting := w.text(`SELECT count(*) FROM postroom.river_job WHERE kind = 'send' AND state <> 'completed'`); waiting != "1" {
+		t.Errorf("%s jobs wait for one mail", waiting)
+	}
 	if state := w.states(); state != store.StateQueued {
 		t.Error(state)
 	}

@@ -102,20 +102,26 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 	case core.ActLookAgain:
 		if todo.KeyMissing {
 			o.notices.warn(ctx, "Mails wait that were sealed under another AtRestEncryptKey: it has changed, or differs between nodes")
-			if err := o.store.MissKey(ctx, id); err != nil {
-				return 0, err
-			}
 		}
-		return 0, w.reschedule(ctx, job, time.UnixMilli(todo.At))
+		return 0, w.putOff(ctx, job, is, todo)
 	}
 	return 0, fmt.Errorf("the core says %q of a mail, which this service does not know", todo.Act)
 }
 
-// reschedule ends this job and gives the mail one at that time, by PostgreSQL's clock.
-func (w *sendWorker) reschedule(ctx context.Context, job *river.Job[sendArgs], at time.Time) error {
+// putOff ends this job and gives the mail one at that time, by PostgreSQL's clock. Only the mail's own job does: where
+// there are two of them, each would else look again for ever.
+func (w *sendWorker) putOff(ctx context.Context, job *river.Job[sendArgs], is *store.Standing, todo *core.AttendResult) error {
+	at, id := time.UnixMilli(todo.At), job.Args.MailID
 	return w.o.store.InTx(ctx, func(tx pgx.Tx) error {
-		if err := w.o.schedule(ctx, tx, job.Args.MailID, job.Queue, at); err != nil {
-			return err
+		if todo.KeyMissing {
+			if err := store.MissKey(ctx, tx, id, at); err != nil {
+				return err
+			}
+		}
+		if is.JobID == job.ID {
+			if err := w.o.schedule(ctx, tx, id, job.Queue, at); err != nil {
+				return err
+			}
 		}
 		return complete(ctx, tx, job)
 	})

@@ -62,7 +62,7 @@ func (s *Store) Guard(ctx context.Context, siteURL, otherSite string, only bool)
 		held = true
 		// What someone is sending at this moment (not in a copy of a database) is past holding.
 		_, err = tx.Exec(ctx, `UPDATE postroom.mails m SET state = 'held', held_by = 'site_url', lease_owner = NULL,
-				lease_until = NULL, fence = m.fence + 1,
+				lease_until = NULL, fence = m.fence + 1, perhaps = `+perhaps+`,
 				reason = $1
 			WHERE m.finished_at IS NULL AND m.sealed IS NOT NULL AND m.state <> 'held'
 				AND (m.state <> 'sending' OR m.lease_until <= now())`, otherSite)

@@ -48,7 +48,8 @@ type Lease struct {
 	Kind      string
 	Class     string
 	Sealed    []byte
-	Attempts  int // with this one
+	Attempts  int  // with this one
+	Perhaps   bool // an earlier attempt broke off where the server may have had the mail
 	ExpiresAt time.Time
 	QueuedAt  time.Time // or when it was asked for
 	Now       time.Time // PostgreSQL's clock when it was taken
@@ -64,10 +65,10 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 	lease := Lease{MailID: mailID, Taken: time.Now()}
 	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $3,
 			lease_until = now() + $4::interval, fence = m.fence + 1, attempts = m.attempts + 1,
-			next_attempt_at = NULL, key_missing_since = NULL
+			next_attempt_at = NULL, key_missing_since = NULL, perhaps = `+perhaps+`
 		WHERE `+mayBeTaken+`
-		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.expires_at, m.queued_at, now()`, mailID, keyID, owner, life).
-		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.ExpiresAt, &lease.QueuedAt, &lease.Now)
+		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.perhaps, m.expires_at, m.queued_at, now()`, mailID, keyID, owner, life).
+		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.Perhaps, &lease.ExpiresAt, &lease.QueuedAt, &lease.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -83,6 +84,7 @@ type Standing struct {
 	core.Standing
 	AccountID string
 	Class     string
+	JobID     int64 // the job that will next look at it
 	QueuedAt  time.Time
 	Now       time.Time
 }
@@ -95,11 +97,11 @@ func (s *Store) Standing(ctx context.Context, mailID string) (*Standing, error) 
 	var expires time.Time
 	var linked bool
 	err := s.pool.QueryRow(ctx, `SELECT m.kind, m.state, m.held_by, m.sealed IS NOT NULL, m.next_attempt_at, m.lease_until,
-			m.expires_at, m.key_id, m.key_missing_since, m.compose_anew, m.token_digest IS NOT NULL, t.expires_at,
-			m.account_id, m.class, m.queued_at, now()
+			m.expires_at, m.key_id, m.key_missing_since, m.compose_anew, m.perhaps, m.token_digest IS NOT NULL, t.expires_at,
+			m.account_id, m.class, coalesce(m.job_id, 0), m.queued_at, now()
 		FROM postroom.mails m LEFT JOIN postroom.tokens t ON t.digest = m.token_digest WHERE m.id = $1::uuid`, mailID).
-		Scan(&is.Kind, &is.State, &is.HeldBy, &is.HasBody, &next, &lease, &expires, &is.KeyID, &missing, &is.ComposeAnew,
-			&linked, &linkExpires, &account, &is.Class, &is.QueuedAt, &is.Now)
+		Scan(&is.Kind, &is.State, &is.HeldBy, &is.HasBody, &next, &lease, &expires, &is.KeyID, &missing, &is.ComposeAnew, &is.Perhaps,
+			&linked, &linkExpires, &account, &is.Class, &is.JobID, &is.QueuedAt, &is.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -153,8 +155,8 @@ type Result struct {
 }
 
 // Finish writes an attempt's result, if the lease is still this one's: false says that it was lost, and nothing is
-// written. The body is wiped with the last attempt, unless the mail is kept for viewing or, without a link of ours,
-// has failed: an admin may have it sent again.
+// written. The body is wiped with the last attempt, unless the mail is kept for viewing or, without a link of ours, is
+// given up: an admin may have it sent again.
 func Finish(ctx context.Context, in pgx.Tx, lease *Lease, result *Result) (bool, error) {
 	return finish(ctx, in, lease, result)
 }
@@ -168,7 +170,8 @@ func finish(ctx context.Context, in queryer, lease *Lease, r *Result) (bool, err
 	tag, err := in.Exec(ctx, `UPDATE postroom.mails m SET state = $3, held_by = $4, next_attempt_at = $5,
 			connection = $6, step = $7, reply_code = $8, enhanced = $9, reply_text = $10, reason = $11,
 			faults = m.faults + CASE WHEN $12 THEN 1 ELSE 0 END,
-			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held' OR ($3 = 'failed' AND m.token_digest IS NULL) THEN m.sealed END,
+			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held'
+				OR (($3 = 'failed' OR $3 = 'perhaps_delivered' AND m.perhaps) AND m.token_digest IS NULL) THEN m.sealed END,
 			finished_at = CASE WHEN $5::timestamptz IS NULL THEN now() END,
 			lease_owner = NULL, lease_until = NULL
 		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`,
@@ -187,8 +190,8 @@ func (s *Store) Faults(ctx context.Context, mailID string) (int, error) {
 // it was no longer waiting. One that has perhaps arrived stays that.
 func (s *Store) End(ctx context.Context, mailID, state, reason string) (bool, error) {
 	tag, err := s.pool.Exec(ctx, `UPDATE postroom.mails m SET `+closed+`,
-			sealed = CASE WHEN $2 = 'failed' AND m.state <> 'perhaps_delivered' AND m.token_digest IS NULL THEN m.sealed END,
-			state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE $2 END, reason = $3
+			sealed = CASE WHEN $2 <> 'cancelled' AND m.token_digest IS NULL THEN m.sealed END,
+			state = CASE WHEN m.perhaps OR m.state = 'perhaps_delivered' THEN 'perhaps_delivered' ELSE $2 END, reason = $3
 		WHERE m.id = $1::uuid AND (`+waiting+` OR `+abandoned+`)`, mailID, state, reason)
 	return tag.RowsAffected() == 1, wrap("end the mail", err)
 }
@@ -208,7 +211,7 @@ func (s *Store) CancelByHand(ctx context.Context, mailID, reason string) (bool, 
 func Requeue(ctx context.Context, tx pgx.Tx, mailID string, expiresAt time.Time) (class string, err error) {
 	err = tx.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'queued', held_by = NULL, next_attempt_at = NULL,
 			finished_at = NULL, lease_owner = NULL, lease_until = NULL, fence = m.fence + 1, attempts = 0, faults = 0,
-			key_missing_since = NULL, reason = NULL, step = NULL, reply_code = NULL, enhanced = NULL, reply_text = NULL,
+			key_missing_since = NULL, perhaps = `+perhaps+`, reason = NULL, step = NULL, reply_code = NULL, enhanced = NULL, reply_text = NULL,
 			expires_at = $2
 		WHERE m.id = $1::uuid AND m.sealed IS NOT NULL AND m.token_digest IS NULL AND (m.state IN ('failed', 'deferred', 'perhaps_delivered')
 			OR m.held_by = 'capture' OR `+abandoned+`) RETURNING m.class`, mailID, expiresAt).Scan(&class)
@@ -218,9 +221,11 @@ func Requeue(ctx context.Context, tx pgx.Tx, mailID string, expiresAt time.Time)
 	return class, wrap("queue the mail again", err)
 }
 
-// MissKey notes that a node lacks the key of a mail that is due.
-func (s *Store) MissKey(ctx context.Context, mailID string) error {
-	_, err := s.pool.Exec(ctx, `UPDATE postroom.mails SET key_missing_since = coalesce(key_missing_since, now())
-		WHERE id = $1::uuid`, mailID)
+// MissKey notes that a node lacks the key of a mail that waits, or whose sender is gone: it is then not due before at.
+func MissKey(ctx context.Context, tx pgx.Tx, mailID string, at time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE postroom.mails m SET key_missing_since = coalesce(m.key_missing_since, now()), next_attempt_at = $2,
+			state = CASE m.state WHEN 'sending' THEN 'queued' ELSE m.state END, perhaps = `+perhaps+`,
+			lease_owner = NULL, lease_until = NULL
+		WHERE m.id = $1::uuid AND m.state <> 'held' AND (`+waiting+` OR `+abandoned+`)`, mailID, at)
 	return wrap("note the missing key", err)
 }

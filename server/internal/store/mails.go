@@ -39,9 +39,11 @@ const (
 const (
 	waiting = `(m.state IN ('queued', 'deferred') OR (m.state = 'held' AND m.held_by = 'site_url')
 		OR (m.state = 'perhaps_delivered' AND m.next_attempt_at IS NOT NULL))`
-	cancelled = `state = CASE m.state WHEN 'perhaps_delivered' THEN m.state ELSE 'cancelled' END, ` + ended
-	ended     = closed + `, sealed = NULL`
-	closed    = `held_by = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+	cancelled = `state = CASE WHEN m.perhaps OR m.state = 'perhaps_delivered' THEN 'perhaps_delivered' ELSE 'cancelled' END, ` + ended
+	// perhaps is whether a mail that is about to be sent or held may have left before: of a lease that lapsed nobody knows.
+	perhaps = `m.perhaps OR m.state IN ('sending', 'perhaps_delivered')`
+	ended   = closed + `, sealed = NULL`
+	closed  = `held_by = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
 	// abandoned is a mail whose sender has lost its lease.
 	abandoned = `(m.state = 'sending' AND m.lease_until <= now())`
 )
