@@ -38,7 +38,7 @@ func (s *service) openRelay() error {
 	defer s.relayMutex.Unlock()
 	switch err := s.listenRelay(); {
 	case err == nil:
-	case errors.Is(err, errPortTaken), errors.Is(err, flow.ErrOtherKey):
+	case errors.Is(err, errPortTaken), errors.Is(err, errNoListener), errors.Is(err, flow.ErrOtherKey):
 		// Not fatal: the endpoints work without it, and keepRelay tries again and tells whom it concerns.
 		s.log.Error("the relay can't listen", "error", err)
 	default:
@@ -97,6 +97,9 @@ func (s *service) listenRelay() error {
 // errPortTaken: the port is not ours, and whoever has it must get no mail.
 var errPortTaken = errors.New("another program listens on the relay's port")
 
+// errNoListener: the port could not be opened for another reason.
+var errNoListener = errors.New("the relay's port can't be opened")
+
 // relayListener is the socket that the shim held, at the first call, or a new one.
 func (s *service) relayListener(port int) (*net.TCPListener, error) {
 	if s.from.HasRelay {
@@ -113,7 +116,10 @@ func (s *service) relayListener(port int) (*net.TCPListener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%w, %d of 127.0.0.1", errPortTaken, port)
 	}
-	return listener, err
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoListener, err)
+	}
+	return listener, nil
 }
 
 // dropRelay lets go of a relay that is replaced; the mails under way are still taken. Under relayMutex.
