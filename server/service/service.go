@@ -330,6 +330,9 @@ func (s *service) wait() {
 	s.feed.close()
 	_ = s.server.Shutdown(ctx)
 	_ = s.files.Close()
+	if file := s.relaySocket.Swap(nil); file != nil {
+		_ = file.Close()
+	}
 	s.store.Close()
 	_ = s.engine.Close(context.Background())
 	if errors.Is(cause, errServerGone) && strings.Contains(s.from.Dir, "postroom") {
