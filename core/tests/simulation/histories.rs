@@ -17,7 +17,7 @@ const WORLDS: u64 = 1_500;
 const LONGEST: usize = 150;
 
 /// What the histories have to show between them.
-const SHOWN: [&str; 39] = [
+const SHOWN: [&str; 43] = [
     "decide false",
     "decide true",
     "end cancelled true",
@@ -57,6 +57,10 @@ const SHOWN: [&str; 39] = [
     "take_lease to be composed anew",
     "use_token",
     "write",
+    "write over a used link",
+    "write over deferred",
+    "write over perhaps_delivered",
+    "write over queued",
 ];
 
 struct Lived {
@@ -69,8 +73,21 @@ fn live(seed: u64) -> Lived {
     let steps = World::live(&Plan::small(seed), Rules::CORE, History::recorded()).history.steps;
     let mut shows = BTreeSet::new();
     let mut states: BTreeMap<String, String> = BTreeMap::new();
+    let mut used = BTreeSet::new();
     for step in &steps {
         shown_by(step, &states, &mut shows);
+        if step["op"] == "use_token" {
+            used.insert(step["id"].to_string());
+        }
+        if step["op"] == "write" {
+            let ended = step["rows"].as_object().unwrap().keys().filter(|id| states.contains_key(*id));
+            for id in ended {
+                shows.insert(format!("write over {}", states[id]));
+                if used.contains(id) {
+                    shows.insert("write over a used link".to_owned());
+                }
+            }
+        }
         for (id, row) in step["rows"].as_object().unwrap() {
             states.insert(id.clone(), row["standing"]["state"].as_str().unwrap().to_owned());
         }

@@ -15,13 +15,16 @@
 mod attempt;
 mod clock;
 mod database;
+mod end;
 mod histories;
 mod history;
+mod keeper;
 mod node;
 mod outside;
 mod peer;
 mod plan;
 mod planted;
+mod river;
 mod rules;
 mod search;
 mod truth;

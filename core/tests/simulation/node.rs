@@ -8,16 +8,15 @@ use serde_json::json;
 
 use crate::attempt::attempt;
 use crate::clock::{Bell, MINUTE, Owner, SECOND, for_ever};
-use crate::database::{Database, Facts, JobId, Lease, MailId, NewMail, Queue, Row, Token, Work};
+use crate::database::{Database, Facts, JobId, Lease, MailId, NewMail, Token};
 use crate::plan::Trouble;
+use crate::river::{Queue, Work};
 use crate::rules::{self, Attend, Class, Prepared, Todo};
 use crate::world::{STATEMENT, Shared};
 
 const SENDERS: [usize; 3] = [32, 16, 16];
 const REQUEST_WORKERS: usize = 8;
 const MAIL_WORKERS: usize = 16;
-const KEEPER: i64 = 5 * SECOND;
-const REAPER: i64 = 15 * SECOND;
 
 pub(crate) const SUPERSEDED: &str = "A newer request replaced this one before the mail left.";
 
@@ -130,7 +129,7 @@ impl Process {
         Ok(out)
     }
 
-    fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         !self.world.held.get() && !self.world.nodes[self.node].draining.get()
     }
 
@@ -193,7 +192,7 @@ impl Process {
     }
 
     /// Sleeps until something happened.
-    async fn rest(&self, span: Option<i64>) {
+    pub(crate) async fn rest(&self, span: Option<i64>) {
         let bell = &self.world.nodes[self.node].work;
         self.world.clock.sleep_unless(span.unwrap_or(1_000 * MINUTE), &[bell]).await;
     }
@@ -420,51 +419,5 @@ impl Process {
             Ok(())
         })
         .await?
-    }
-
-    /// The housekeeper: finds what was left behind. It looks every five seconds; where nothing can have come up since, it
-    /// need not here.
-    async fn keep(&self) {
-        let world = &self.world;
-        let (mut reaped, mut looked) = (i64::MIN, 0);
-        let mut missed = true; // what was left behind before this process was there
-        loop {
-            if !missed && !world.held.get() {
-                let quiet = world.db.borrow().quiet_until(looked);
-                self.rest(quiet.map(|until| until - world.now())).await;
-            }
-            world.clock.sleep(KEEPER).await;
-            if world.held.get() {
-                let reason = "The SiteURL differs from the one this mail was made for.";
-                let waits = |row: &Row| row.finished_at.is_none() && row.state != State::Held;
-                if world.db.borrow().mails.values().any(waits) {
-                    let _ = self.ask("before it held mails", |db, now| db.hold(reason, now)).await;
-                }
-                continue;
-            }
-            // After an outage holders are about to write: let them first.
-            let troubled =
-                world.is_away(self.node, world.now()) || world.is_away(self.node, world.now() - KEEPER);
-            missed = troubled || !self.works() || world.now() - REAPER < reaped;
-            if missed {
-                continue;
-            }
-            reaped = world.now();
-            let ended = self
-                .ask("before it ended tests", |db, now| {
-                    db.end_tests("Postroom ended before the test did.", now)
-                })
-                .await;
-            let taken_up = self
-                .ask("before it took up what was left behind", |db, now| {
-                    looked = now;
-                    db.rescue(now);
-                    for mail in db.stranded(now) {
-                        db.schedule(mail, None, now);
-                    }
-                })
-                .await;
-            missed = ended.is_err() || taken_up.is_err();
-        }
     }
 }

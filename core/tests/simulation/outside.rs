@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use crate::attempt::test_mail;
 use crate::clock::{MINUTE, SECOND};
-use crate::database::{NewMail, Queue, Token, Work};
+use crate::database::{NewMail, Token};
 use crate::node::{Process, SUPERSEDED, Unreachable, kill};
 use crate::plan::Trouble;
+use crate::river::{Queue, Work};
 use crate::rules::{Taken, relayed};
 use crate::world::{Away, OUTSIDE, START, Shared, World};
 

@@ -186,7 +186,7 @@ impl World {
         let out = work(&mut db, now);
         let mut truth = self.truth.borrow_mut();
         let mut history = self.history.borrow_mut();
-        truth.after_statement(&db);
+        truth.after_statement(&db, now);
         db.touched.sort_unstable();
         db.touched.dedup();
         if history.is_told() {
