@@ -27,6 +27,9 @@ const postgresVersion = embeddedpostgres.V15
 type Postgres struct {
 	Port  int
 	stage *Stage
+	// Where it lies and whom it runs as, to start it again after a crash.
+	dir, binaries string
+	cred          *syscall.Credential
 }
 
 // StartPostgres runs a server on an empty data folder. PostgreSQL refuses root, so as root it runs as nobody, from
@@ -115,7 +118,7 @@ func (s *Stage) StartPostgres() (*Postgres, error) {
 		}
 	}
 	s.Say("PostgreSQL %s is up on port %d", postgresVersion, port)
-	return &Postgres{Port: port, stage: s}, nil
+	return &Postgres{Port: port, stage: s, dir: dir, binaries: binaries, cred: cred}, nil
 }
 
 // keepBinaries copies what was fetched into the tree, under its final name only when whole.

@@ -31,14 +31,24 @@ type Behaviour struct {
 	Replies map[string]string
 	// Stall has the commands that are never answered.
 	Stall map[string]bool
+	// Fault is asked at each command, and at "BODY", the first octet of a mail's data; nil for no faults.
+	Fault func(command string) Fault
 }
 
-// Received is one mail as it came.
+// Fault is what goes wrong at one command: after Wait, the Reply is another, or the connection is Cut. A mail whose
+// connection is cut at "." was taken, and nobody was told.
+type Fault struct {
+	Wait  time.Duration
+	Reply string
+	Cut   bool
+}
+
+// Received is one mail as it came, At its final dot. Answered is when its 250 went out, zero if it did not.
 type Received struct {
-	From string
-	To   []string
-	Data []byte
-	At   time.Time
+	From         string
+	To           []string
+	Data         []byte
+	At, Answered time.Time
 }
 
 // StartSink opens a sink on a free port of 127.0.0.1.
@@ -135,85 +145,140 @@ func (s *Sink) serve(conn net.Conn) {
 		delete(s.conns, conn)
 		s.mu.Unlock()
 	}()
-	in := bufio.NewReader(conn)
-	reply := func(command, usual string) bool {
-		s.mu.Lock()
-		behave := s.behave
-		s.mu.Unlock()
-		if behave.Stall[command] {
-			_, _ = in.ReadByte()
-			return false
-		}
-		if command == "." {
-			time.Sleep(behave.Delay)
-		}
-		if other, ok := behave.Replies[command]; ok {
-			usual = other
-		}
-		s.say("S: " + usual)
-		_, err := conn.Write([]byte(strings.ReplaceAll(usual, "\n", "\r\n") + "\r\n"))
-		return err == nil && usual[0] == '2'
-	}
-	if !reply("CONNECT", "220 sink.test ESMTP") {
-		return
-	}
-	mail := Received{}
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimRight(line, "\r\n")
-		s.say("C: " + line)
-		verb, rest, _ := strings.Cut(line, " ")
-		switch verb = strings.ToUpper(verb); verb {
-		case "EHLO":
-			reply(verb, "250-sink.test\n250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250 SIZE 10485760")
-		case "MAIL":
-			if reply(verb, "250 2.1.0 Ok") {
-				mail = Received{From: path(rest)}
-			}
-		case "RCPT":
-			if reply(verb, "250 2.1.5 Ok") {
-				mail.To = append(mail.To, path(rest))
-			}
-		case "DATA":
-			if reply(verb, "354 End data with <CR><LF>.<CR><LF>"); s.refuses(verb) {
-				continue
-			}
-			if mail.Data, err = readData(in); err != nil {
-				return
-			}
-			mail.At = time.Now()
-			// Kept before the reply: whoever has seen the reply finds the mail here.
-			accepted := !s.refuses(".")
-			if accepted {
-				s.mu.Lock()
-				s.mails = append(s.mails, mail)
-				s.mu.Unlock()
-			}
-			reply(".", "250 2.0.0 Ok: queued")
-			mail = Received{}
-		case "RSET":
-			mail = Received{}
-			reply(verb, "250 2.0.0 Ok")
-		case "NOOP":
-			reply(verb, "250 2.0.0 Ok")
-		case "QUIT":
-			reply(verb, "221 2.0.0 Bye")
-			return
-		default:
-			reply(verb, "502 5.5.2 Command not recognised")
+	c := &sinkConn{Conn: conn, sink: s, in: bufio.NewReader(conn)}
+	if c.answer("CONNECT", "220 sink.test ESMTP") {
+		for c.command() {
 		}
 	}
 }
 
-// refuses tells whether a command is answered with a 4xx or 5xx, or not at all.
-func (s *Sink) refuses(command string) bool {
+// sinkConn is one conversation, mail what it has come to.
+type sinkConn struct {
+	net.Conn
+	sink *Sink
+	in   *bufio.Reader
+	mail Received
+}
+
+// command carries out the next one; false ends the conversation.
+func (c *sinkConn) command() bool {
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		return false
+	}
+	line = strings.TrimRight(line, "\r\n")
+	c.sink.say("C: " + line)
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb = strings.ToUpper(verb); verb {
+	case "EHLO":
+		c.answer(verb, "250-sink.test\n250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250 SIZE 10485760")
+	case "MAIL":
+		if c.answer(verb, "250 2.1.0 Ok") {
+			c.mail = Received{From: path(rest)}
+		}
+	case "RCPT":
+		if c.answer(verb, "250 2.1.5 Ok") {
+			c.mail.To = append(c.mail.To, path(rest))
+		}
+	case "DATA":
+		if c.answer(verb, "354 End data with <CR><LF>.<CR><LF>") {
+			return c.data()
+		}
+	case "RSET":
+		c.mail = Received{}
+		c.answer(verb, "250 2.0.0 Ok")
+	case "NOOP":
+		c.answer(verb, "250 2.0.0 Ok")
+	case "QUIT":
+		c.answer(verb, "221 2.0.0 Bye")
+		return false
+	default:
+		c.answer(verb, "502 5.5.2 Command not recognised")
+	}
+	return true
+}
+
+// data takes a mail's data. It is kept before the reply: whoever has seen the reply finds the mail.
+func (c *sinkConn) data() bool {
+	if _, cut := c.decide("BODY", ""); cut {
+		return false
+	}
+	var err error
+	if c.mail.Data, err = readData(c.in); err != nil {
+		return false
+	}
+	c.mail.At = time.Now()
+	reply, cut := c.decide(".", "250 2.0.0 Ok: queued")
+	taken := reply != "" && reply[0] == '2'
+	number := 0
+	if taken {
+		number = c.sink.keep(c.mail)
+	}
+	c.mail = Received{}
+	if cut || !c.write(reply) {
+		return false
+	}
+	if taken {
+		c.sink.answered(number)
+	}
+	return true
+}
+
+// answer gives the usual reply or what the sink's behaviour puts in its place; false says that it was no success.
+func (c *sinkConn) answer(command, usual string) bool {
+	reply, cut := c.decide(command, usual)
+	if cut {
+		_ = c.Close()
+		return false
+	}
+	return c.write(reply) && reply[0] < '4'
+}
+
+// decide waits as the behaviour says and gives what to reply, or whether the connection is to end without a word; at a
+// stall the reply is "", and the client has left.
+func (c *sinkConn) decide(command, usual string) (reply string, cut bool) {
+	c.sink.mu.Lock()
+	behave := c.sink.behave
+	c.sink.mu.Unlock()
+	if behave.Stall[command] {
+		_, _ = c.in.ReadByte()
+		return "", true
+	}
+	if command == "." {
+		time.Sleep(behave.Delay)
+	}
+	if other, ok := behave.Replies[command]; ok {
+		usual = other
+	}
+	if behave.Fault != nil {
+		fault := behave.Fault(command)
+		time.Sleep(fault.Wait)
+		cut = fault.Cut
+		if fault.Reply != "" {
+			usual = fault.Reply
+		}
+	}
+	return usual, cut
+}
+
+func (c *sinkConn) write(reply string) bool {
+	c.sink.say("S: " + reply)
+	_, err := c.Write([]byte(strings.ReplaceAll(reply, "\n", "\r\n") + "\r\n"))
+	return err == nil
+}
+
+// keep gives the mail's number.
+func (s *Sink) keep(mail Received) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	other, ok := s.behave.Replies[command]
-	return s.behave.Stall[command] || ok && (other[0] == '4' || other[0] == '5')
+	s.mails = append(s.mails, mail)
+	return len(s.mails) - 1
+}
+
+func (s *Sink) answered(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails[number].Answered = time.Now()
 }
 
 func (s *Sink) say(line string) {
