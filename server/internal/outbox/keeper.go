@@ -98,6 +98,9 @@ func (o *Outbox) working() bool {
 func (o *Outbox) guard() error {
 	ctx, cancel := context.WithTimeout(o.life, 15*time.Second)
 	defer cancel()
+	if err := o.readClock(ctx); err != nil {
+		return err
+	}
 	site := siteURL(o.current.Load().Snapshot)
 	// A node that holds looks again and again: what was being sent when it began may have been left behind.
 	news := o.changed.Swap(false)
@@ -151,7 +154,8 @@ func (o *Outbox) startWorkers() error {
 			store.ClassInvitation: {MaxWorkers: o.tuning.OtherWorkers}, store.ClassNotification: {MaxWorkers: o.tuning.OtherWorkers},
 		},
 		FetchCooldown: o.tuning.FetchCooldown, FetchPollInterval: o.tuning.FetchPoll,
-		JobTimeout: requestTimeout, RescueStuckJobsAfter: rescueAfter,
+		// What a dead node was working on is found by the keeper: River's own search goes by the node's clock.
+		JobTimeout: requestTimeout, RescueStuckJobsAfter: time.Hour, Test: river.TestConfig{Time: &o.clock},
 		// A request's row holds the typed address: it does not stay.
 		CompletedJobRetentionPeriod: 15 * time.Minute,
 		CancelledJobRetentionPeriod: 24 * time.Hour,
@@ -198,6 +202,12 @@ func (o *Outbox) reap() error {
 	defer cancel()
 	if err := o.store.EndTests(ctx, o.reasons(ctx).TestEnded); err != nil {
 		return err
+	}
+	switch left, err := o.store.RescueRequests(ctx, rescueAfter); {
+	case err != nil:
+		return err
+	case left > 0:
+		o.log.Warn("Requests were left behind by a node that ended; they are taken up again", "requests", left)
 	}
 	return o.store.InTx(ctx, func(tx pgx.Tx) error {
 		stranded, err := store.Stranded(ctx, tx, o.tuning.ReaperGrace, 500)

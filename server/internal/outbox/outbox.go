@@ -40,6 +40,7 @@ type Options struct {
 	Settings *settings.Snapshot // the first; Apply swaps it
 	Tuning   *Tuning            // nil for Defaults
 	Metrics  *metrics.Metrics   // counts attempts; nil for nobody
+	Clock    func() time.Time   // the node's, nil for time.Now; tests put it off
 }
 
 // Outbox is this node's share of the outbox. It is safe for concurrent use.
@@ -50,6 +51,7 @@ type Outbox struct {
 	node   string
 	tuning Tuning
 	count  *metrics.Metrics
+	clock  clock
 
 	current atomic.Pointer[current]
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
@@ -97,6 +99,9 @@ func New(options Options) (*Outbox, error) {
 	}
 	if options.Tuning != nil {
 		o.tuning = *options.Tuning
+	}
+	if o.clock.node = options.Clock; o.clock.node == nil {
+		o.clock.node = time.Now
 	}
 	o.notices.log = options.Log
 	o.upstream.init()

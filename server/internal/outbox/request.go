@@ -51,7 +51,7 @@ func (o *Outbox) later(ctx context.Context, what string, err error, job *riverty
 		o.notices.warn(ctx, what+": the database is out of reach or refuses it")
 	}
 	o.log.DebugContext(ctx, what, "job", job.ID, "error", err.Error())
-	return river.JobSnooze(min(max(time.Since(job.CreatedAt)/4, time.Second), time.Minute))
+	return river.JobSnooze(min(max(o.clock.Now().Sub(job.CreatedAt)/4, time.Second), time.Minute))
 }
 
 var errMoved = errors.New("the account changed meanwhile")

@@ -37,7 +37,7 @@ type Tuning struct {
 }
 
 // Defaults are in force outside tests. A dead node's mail moves within LeaseLife + ReaperPeriod and some seconds,
-// its requests within River's rescue (rescueAfter) and some more: both under the 2 minutes of R8.
+// its requests within rescueAfter + ReaperPeriod: both under the 2 minutes of R8.
 var Defaults = Tuning{
 	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
 	LeaseLife:    time.Minute,
@@ -47,7 +47,7 @@ var Defaults = Tuning{
 }
 
 const (
-	requestTimeout = 20 * time.Second // one attempt at a request; River takes it up again after rescueAfter
+	requestTimeout = 20 * time.Second // one attempt at a request; another node takes it up after rescueAfter
 	rescueAfter    = 40 * time.Second
 	// sendMargin is what a send job may take beyond its conversation; River leaves it alone until then.
 	sendMargin = 15 * time.Minute

@@ -187,6 +187,13 @@ func BackdateJob(ctx context.Context, tx pgx.Tx, mailID string, at time.Time) er
 	return wrap("keep the mail's place in its queue", err)
 }
 
+// RescueRequests gives requests back that have been worked at for longer than any attempt may take: their node is dead.
+func (s *Store) RescueRequests(ctx context.Context, after time.Duration) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `UPDATE postroom.river_job SET state = 'available', scheduled_at = now()
+		WHERE kind = $1 AND state = 'running' AND attempted_at < now() - $2::interval`, JobRequest, after)
+	return tag.RowsAffected(), wrap("give back the requests of a dead node", err)
+}
+
 // StrandedMail is one that Stranded found.
 type StrandedMail struct{ ID, Class string }
 
