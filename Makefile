@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test wasm server webapp dist bundle bench lint fuzz golden clean
+.PHONY: help demo test wasm server webapp dist bundle bench soak lint fuzz golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ dist: wasm ## dist/postroom-<version>.tar.gz for every platform, checked
 bench: bundle ## the measurements, side by side with Mattermost's own code
 	build/mattermost.sh
 	bench/run.sh
+
+soak: bundle ## 200 rounds of crashes on a real Mattermost, each mail accounted for; SOAK_ROUNDS, CRASH_SEED
+	build/mattermost.sh
+	cd e2e && SOAK_ROUNDS=$${SOAK_ROUNDS:-200} go test -mod=readonly -count=1 -v -timeout 4h -run 'TestCrashes$$' ./specs
 
 lint: ## rustfmt, clippy, gofmt, go vet, staticcheck, eslint, tsc
 	build/lint.sh

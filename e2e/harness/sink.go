@@ -43,12 +43,13 @@ type Fault struct {
 	Cut   bool
 }
 
-// Received is one mail as it came, At its final dot. Answered is when its 250 went out, zero if it did not.
+// Received is one mail as it came: when it Began, At its final dot, and when its 250 went out, zero if it did not. A
+// sender may be past the dot long before a slow sink is.
 type Received struct {
-	From         string
-	To           []string
-	Data         []byte
-	At, Answered time.Time
+	From                string
+	To                  []string
+	Data                []byte
+	Began, At, Answered time.Time
 }
 
 // StartSink opens a sink on a free port of 127.0.0.1.
@@ -174,7 +175,7 @@ func (c *sinkConn) command() bool {
 		c.answer(verb, "250-sink.test\n250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250 SIZE 10485760")
 	case "MAIL":
 		if c.answer(verb, "250 2.1.0 Ok") {
-			c.mail = Received{From: path(rest)}
+			c.mail = Received{From: path(rest), Began: time.Now()}
 		}
 	case "RCPT":
 		if c.answer(verb, "250 2.1.5 Ok") {

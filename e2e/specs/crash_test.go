@@ -132,13 +132,18 @@ func faults(seed uint64) func(string) harness.Fault {
 	}
 }
 
-// people makes an account for each mail, as copies of one: a password's hash takes time.
+// people makes an account for each mail.
 func (h *horrors) people(count int) {
 	h.t.Helper()
 	model := must(h.admin.CreateUser(unique("model"), "en"))(h.t)
-	check(h.t, h.postgres.Exec("crash", `INSERT INTO users SELECT (jsonb_populate_record(u, jsonb_build_object('id', 'crash' || lpad(n::text, 21, '0'),
+	check(h.t, copyUser(h.postgres, "crash", model.ID, count))
+}
+
+// copyUser makes accounts m1, m2, … of the ledger's mails as copies of one: a password's hash takes time.
+func copyUser(postgres *harness.Postgres, database, id string, count int) error {
+	return postgres.Exec(database, `INSERT INTO users SELECT (jsonb_populate_record(u, jsonb_build_object('id', 'crash' || lpad(n::text, 21, '0'),
 		'username', 'crash' || n, 'email', 'u@m' || n || $2))).* FROM users u, generate_series(1, $3::integer) n WHERE u.id = $1`,
-		model.ID, ledgerZone, count))
+		id, ledgerZone, count)
 }
 
 // round hands mails in, kills one or two at random moments meanwhile, and sees that mail is taken again.

@@ -173,10 +173,10 @@ func (l *ledger) balance(t *testing.T) (line string, open int) {
 	return fmt.Sprintf("%d handed in, %d accepted = %s", len(handed), accepted, strings.Join(parts, " + ")), open
 }
 
-// arrival is a mail at the peer: its final dot, and when that was answered, zero if it was not.
+// arrival is a mail at the peer: when it began to come, and when it was answered, zero if it was not.
 type arrival struct {
-	messageID    string
-	at, answered time.Time
+	messageID       string
+	began, answered time.Time
 }
 
 func (l *ledger) arrivals(t *testing.T) map[string][]arrival {
@@ -188,7 +188,7 @@ func (l *ledger) arrivals(t *testing.T) map[string][]arrival {
 		for _, to := range received.To {
 			_, domain, _ := strings.Cut(to, "@")
 			if id, ours := strings.CutSuffix(domain, ledgerZone); ours {
-				found[id] = append(found[id], arrival{read.Header.Get("Message-Id"), received.At, received.Answered})
+				found[id] = append(found[id], arrival{read.Header.Get("Message-Id"), received.Began, received.Answered})
 			}
 		}
 	}
@@ -256,7 +256,7 @@ func (l *ledger) excused(a arrival) bool {
 		if c.victim == "mattermost" { // its service ends when it has seen that (R24)
 			end = c.from.Add(5 * time.Second)
 		}
-		return (c.victim == "service" || c.victim == "mattermost") && end.After(a.at) && c.from.Before(until)
+		return (c.victim == "service" || c.victim == "mattermost") && end.After(a.began) && c.from.Before(until)
 	})
 }
 
@@ -273,7 +273,7 @@ func (l *ledger) history(id string, rows []row) string {
 	}
 	for _, received := range l.sink.Mails() {
 		if slices.Contains(received.To, address(id)) {
-			_, _ = fmt.Fprintf(&out, "  at the peer %s, answered %s\n", clock(received.At), clock(received.Answered))
+			_, _ = fmt.Fprintf(&out, "  at the peer %s, answered %s\n", clock(received.Began), clock(received.Answered))
 		}
 	}
 	for _, c := range l.crashes {
