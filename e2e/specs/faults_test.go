@@ -349,38 +349,3 @@ func TestWhereMattermostListens(t *testing.T) {
 		})
 	}
 }
-
-// Two nodes on one database share the work, and each mail leaves once.
-func TestTwoNodes(t *testing.T) {
-	dataSource := must(house.postgres.Database(unique("db")))(t)
-	shared := map[string]string{"MM_SQLSETTINGS_ATRESTENCRYPTKEY": strings.Repeat("s", 32), "MM_SERVICESETTINGS_SITEURL": "https://chat.example.com"}
-	one, admin := separate(t, harness.NodeConfig{DataSource: dataSource, Env: shared})
-	two := must(house.stage.StartNode(harness.NodeConfig{DataSource: dataSource, Env: shared}))(t)
-	defer two.Stop()
-	other := admin.At(two.Client.Base)
-	check(t, other.UseSMTP(house.sink.Port))
-	check(t, other.Settings(noLimits))
-	check(t, other.Upload(bundle()))
-	check(t, other.Enable())
-	var users []*harness.User
-	for i := range 30 {
-		user := must(admin.CreateUser(unique("person"), "en"))(t)
-		users = append(users, user)
-		node := []*harness.Node{one, two}[i%2]
-		expectOK(t, must(node.Client.RequestReset(user.Email))(t))
-	}
-	for i, user := range users {
-		_, token, err := must(harness.WaitMail(house.sink, user.Email, 1, mailWithin))(t).Link()
-		check(t, err)
-		if i < 4 { // redeemed on the node that did not take the request
-			node := []*harness.Node{two, one}[i%2]
-			expectOK(t, redeem(t, node.Client, token, otherPassword))
-		}
-	}
-	time.Sleep(2 * time.Second)
-	for _, user := range users {
-		if got := mailsFor(t, user.Email); got != 1 {
-			t.Errorf("%d mails for %s", got, user.Email)
-		}
-	}
-}

@@ -30,3 +30,24 @@ func TestStoppingAtTheFinalDot(t *testing.T) {
 		t.Errorf("%s", row)
 	}
 }
+
+// What comes to its end in time does so.
+func TestStoppingLetsAConversationEnd(t *testing.T) {
+	w := newWorld(t)
+	begun := make(chan struct{})
+	w.peer.At(peer.RCPT, func(s *peer.Session) bool {
+		close(begun)
+		return peer.After(time.Second, peer.Say("250 2.1.5 Ok"))(s)
+	})
+	o := w.start()
+	w.ask(o, "reset", "anna")
+	<-begun
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := o.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if row := w.text(`SELECT concat_ws(' ', state, attempts, fence) FROM postroom.mails`); row != "sent 1 1" {
+		t.Errorf("%s", row)
+	}
+}
