@@ -31,7 +31,9 @@ func TestNodes(t *testing.T) {
 	c := newCluster(t, 3)
 
 	t.Run("the relay is on where the configuration says so", func(t *testing.T) {
-		switchRelay(t, c.admin[0], "enable")
+		if status := switchRelay(t, c.admin[0], "enable"); !status.Enabled || len(status.Direct) != 2 || !strings.Contains(status.Problem, "still sends its mail by itself") {
+			t.Errorf("on at the first alone: %+v", status)
+		}
 		for i, admin := range c.admin {
 			if i > 0 {
 				if got := c.status(t, i); got.Enabled || len(got.Nodes) != len(c.nodes) {
@@ -46,6 +48,12 @@ func TestNodes(t *testing.T) {
 				return nil
 			}))
 		}
+		check(t, harness.Eventually(20*time.Second, func() error {
+			if got := c.status(t, 0); len(got.Direct) > 0 || got.Problem != "" {
+				return fmt.Errorf("%+v", got)
+			}
+			return nil
+		}))
 		c.relay = must(house.postgres.Submission(c.name))(t)
 	})
 	t.Run("each mail leaves once", func(t *testing.T) {

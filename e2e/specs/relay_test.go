@@ -19,6 +19,7 @@ type relayStatus struct {
 	Healthy bool     `json:"healthy"`
 	Address string   `json:"address"`
 	Nodes   []string `json:"nodes"`
+	Direct  []string `json:"direct"`
 	Problem string   `json:"problem"`
 }
 

@@ -136,7 +136,7 @@ func (s *service) moveRelay() {
 
 // sayHere tells the other nodes how this one's relay does.
 func (s *service) sayHere(problem error) {
-	here := store.Node{Name: s.node, Relay: s.mark(), Problem: text(problem)}
+	here := store.Node{Name: s.node, Relay: s.mark(), Problem: text(problem), Pointed: s.flows.RelayIsOn()}
 	if err := s.store.SayHere(s.ctx, here, s.attached()); err != nil {
 		s.log.Debug("this node could not say that it is there", "error", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"postroom/server/internal/core"
@@ -45,6 +46,7 @@ var ErrNoRelay = errors.New("the relay of this node is not listening yet; try ag
 type Switching struct {
 	Engine *engine.Engine
 	Store  *store.Store
+	Node   string // this one, as it names itself among the nodes
 	// Port is this node's relay; ErrNoRelay before it listens.
 	Port func() (RelayPort, error)
 }
@@ -55,6 +57,7 @@ type RelayStatus struct {
 	Healthy bool     `json:"healthy"`
 	Address string   `json:"address"` // host:port, "" while it is not listening
 	Nodes   []string `json:"nodes"`
+	Direct  []string `json:"direct"`  // the nodes whose Mattermost does not send to the relay
 	Problem string   `json:"problem"` // why it is not healthy, in plain words
 }
 
@@ -123,7 +126,7 @@ var errOriginalKey = errors.New("SqlSettings.AtRestEncryptKey has changed since 
 
 // Status looks at this node and the others.
 func (s *Switching) Status(ctx context.Context, raw json.RawMessage) RelayStatus {
-	status := RelayStatus{Enabled: s.PointsAtRelay(raw), Nodes: []string{}}
+	status := RelayStatus{Enabled: s.PointsAtRelay(raw), Nodes: []string{}, Direct: []string{}}
 	port, err := s.Port()
 	if err != nil {
 		status.Problem = err.Error()
@@ -139,6 +142,14 @@ func (s *Switching) Status(ctx context.Context, raw json.RawMessage) RelayStatus
 	status.Healthy = len(nodes) > 0
 	for _, node := range nodes {
 		status.Nodes = append(status.Nodes, node.Name)
+		// What this node knows of itself is newer than what it has said.
+		pointed := node.Pointed
+		if node.Name == s.Node {
+			pointed = status.Enabled
+		}
+		if !pointed {
+			status.Direct = append(status.Direct, node.Name)
+		}
 		problem := node.Problem
 		if problem == "" && node.Relay != state.Mark() {
 			problem = "it has not taken up the relay's new port and password yet"
@@ -162,6 +173,9 @@ func (s *Switching) On(ctx context.Context, snapshot *settings.Snapshot) (*link.
 	var original link.EmailSettings
 	if err := json.Unmarshal(snapshot.Email, &original); err != nil {
 		return nil, errors.New("the current SMTP settings can't be read")
+	}
+	if err := s.agrees(ctx, snapshot, original); err != nil {
+		return nil, err
 	}
 	// What is the relay's in part is no original.
 	switch before, err := s.before(ctx, snapshot); {
@@ -189,6 +203,31 @@ func (s *Switching) On(ctx context.Context, snapshot *settings.Snapshot) (*link.
 	return &link.Switch{On: true, Settings: port.settings()}, nil
 }
 
+// agrees is nil unless the mail of another node's Mattermost goes on by other settings than this one has. There is one
+// upstream for all.
+func (s *Switching) agrees(ctx context.Context, snapshot *settings.Snapshot, own link.EmailSettings) error {
+	if how, _ := s.standing(snapshot.Email); how != off {
+		return nil
+	}
+	nodes, err := s.Store.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if node.Name == s.Node || !node.Pointed {
+			continue
+		}
+		upstream, err := s.original(ctx, snapshot)
+		if err != nil {
+			return err
+		}
+		if names := differing(own, upstream); len(names) > 0 {
+			return fmt.Errorf("mail of %s goes through the relay already, and on by settings that differ from this node's in %s. Give all nodes the same SMTP settings first, or have that one read the shared configuration again", node.Name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
 // Off is the way back; nil where Mattermost's settings do not name the relay.
 func (s *Switching) Off(ctx context.Context, snapshot *settings.Snapshot) (*link.Switch, error) {
 	before, err := s.before(ctx, snapshot)
@@ -212,6 +251,8 @@ func (f *Flows) Relaying(ctx context.Context) RelayStatus {
 		status.Healthy, status.Problem = false, in.upstreamErr.Error()
 	case trouble != "":
 		status.Problem = trouble
+	case status.Enabled && status.Healthy && len(status.Direct) > 0:
+		status.Problem = "The Mattermost of " + strings.Join(status.Direct, ", ") + " still sends its mail by itself. Have it read the shared configuration again (mmctl config reload, or a restart), or, where each node has a configuration of its own, enable the relay there too"
 	}
 	return status
 }
@@ -258,7 +299,9 @@ func (f *Flows) Switched(ctx context.Context, outcome link.Switched) (Answer, er
 		f.Log.Warn("that the relay was switched could not be noted", "on", outcome.On, "error", err)
 	}
 	f.Log.Info("Mattermost's mail was pointed elsewhere", "relay", outcome.On)
-	f.awaitSettings(ctx, outcome.On)
+	if outcome.UserID != "" { // somebody waits for the answer; a shim at its end is told no new settings
+		f.awaitSettings(ctx, outcome.On)
+	}
 	answer, err := f.RelayStatus(ctx)
 	answer.Audit = audit
 	return answer, err

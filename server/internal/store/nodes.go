@@ -16,14 +16,16 @@ type Node struct {
 	Name    string
 	Problem string
 	Relay   string
+	Pointed bool // its Mattermost's mail goes to the relay
 }
 
 // SayHere notes that a node is there, and forgets those that are long gone. attached: its plugin runs.
 func (s *Store) SayHere(ctx context.Context, node Node, attached bool) error {
 	_, err := s.pool.Exec(ctx, `WITH gone AS (DELETE FROM postroom.nodes WHERE seen_at < now() - interval '1 day')
-		INSERT INTO postroom.nodes (node, problem, relay) VALUES ($1, $2, $3)
+		INSERT INTO postroom.nodes (node, problem, relay, pointed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (node) DO UPDATE SET seen_at = now(), problem = excluded.problem, relay = excluded.relay,
-			alone_since = CASE WHEN $4 THEN NULL ELSE nodes.alone_since END`, node.Name, node.Problem, node.Relay, attached)
+			pointed = excluded.pointed, alone_since = CASE WHEN $5 THEN NULL ELSE nodes.alone_since END`,
+		node.Name, node.Problem, node.Relay, node.Pointed, attached)
 	return wrap("note that this node is there", err)
 }
 
@@ -42,7 +44,7 @@ func (s *Store) CountNodes(ctx context.Context) (int, error) {
 
 // Nodes are those that are there.
 func (s *Store) Nodes(ctx context.Context) ([]Node, error) {
-	rows, err := s.pool.Query(ctx, `SELECT node, problem, relay FROM postroom.nodes WHERE seen_at > now() - `+nodeGone+` ORDER BY node`)
+	rows, err := s.pool.Query(ctx, `SELECT node, problem, relay, pointed FROM postroom.nodes WHERE seen_at > now() - `+nodeGone+` ORDER BY node`)
 	if err != nil {
 		return nil, wrap("list the nodes", err)
 	}
