@@ -20,7 +20,7 @@ const (
 	crashRounds   = 20
 	mailsPerRound = 50
 	// patience is for everything to come to rest after the last crash: a lease, the keeper's rounds, a few retries.
-	patience = 6 * time.Minute
+	patience = 10 * time.Minute
 	// shimDeaths is what Mattermost allows a plugin within an hour before it gives it up (that is R23's story).
 	shimDeaths = 2
 )
