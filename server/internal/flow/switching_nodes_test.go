@@ -33,7 +33,6 @@ func (s *stage) pointHere(t *testing.T, port RelayPort) {
 
 func TestANodeThatSendsByItselfIsNamed(t *testing.T) {
 	s, port := switchable(t)
-	s.flows.Switching.Node = "one"
 	s.here(t)
 	if status := s.relayStatus(); status.Enabled || !slices.Equal(status.Direct, []string{"one", "two"}) || status.Problem != "" {
 		t.Errorf("off: %+v", status)
@@ -54,7 +53,6 @@ func TestANodeThatSendsByItselfIsNamed(t *testing.T) {
 // There is one upstream for all nodes: one with another server of its own does not change it for the rest.
 func TestANodeWithAnotherServerIsRefused(t *testing.T) {
 	s, _ := switchable(t)
-	s.flows.Switching.Node = "one"
 	s.here(t)
 	if answer, err := s.flows.SwitchRelay(t.Context(), true); err != nil || answer.Switch == nil {
 		t.Fatalf("%+v %v", answer.AppError, err)

@@ -17,7 +17,7 @@ const savedEmail = `{"SMTPServer":"smtp.example.com","SMTPPort":"587","Connectio
 func switchable(t *testing.T) (*stage, RelayPort) {
 	s := newStage(t)
 	port := RelayPort{Port: 24817, Username: "postroom-relay", Password: "made up"}
-	s.flows.Switching.Port = func() (RelayPort, error) { return port, nil }
+	s.flows.Switching.Node, s.flows.Switching.Port = "one", func() (RelayPort, error) { return port, nil }
 	if _, err := s.flows.Store.CreateRelay(t.Context(), port.Port, []byte("sealed"), []byte("sealed")); err != nil {
 		t.Fatal(err)
 	}
