@@ -15,7 +15,7 @@ import (
 )
 
 // The reaper is a small process that waits for this one to end, however it ends (a test's time limit, SIGKILL),
-// and then stops the process groups and removes the folders that it was told of.
+// and then stops the process groups, and takes away the mounts and folders, that it was told of.
 type reaper struct {
 	mu    sync.Mutex
 	words io.WriteCloser
@@ -50,6 +50,7 @@ func (r *reaper) tell(word, what string) {
 func (r *reaper) group(pid int)     { r.tell("group", strconv.Itoa(pid)) }
 func (r *reaper) gone(pid int)      { r.tell("gone", strconv.Itoa(pid)) }
 func (r *reaper) folder(dir string) { r.tell("folder", dir) }
+func (r *reaper) mount(dir string)  { r.tell("mount", dir) }
 
 func (r *reaper) close() {
 	_ = r.words.Close()
@@ -59,7 +60,7 @@ func (r *reaper) close() {
 func runReaper(words io.Reader) {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	groups := map[int]bool{}
-	var folders []string
+	var folders, mounts []string
 	lines := bufio.NewScanner(words)
 	for lines.Scan() {
 		word, what, _ := strings.Cut(lines.Text(), " ")
@@ -71,6 +72,8 @@ func runReaper(words io.Reader) {
 			delete(groups, pid)
 		case "folder":
 			folders = append(folders, what)
+		case "mount":
+			mounts = append(mounts, what)
 		}
 	}
 	for pid := range groups {
@@ -85,6 +88,9 @@ func runReaper(words io.Reader) {
 	}
 	for pid := range groups {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+	for _, dir := range mounts {
+		unmount(dir)
 	}
 	for _, dir := range folders {
 		_ = os.RemoveAll(dir)

@@ -2,6 +2,8 @@ package harness
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +23,8 @@ type Sink struct {
 	mails    []Received
 	talk     []string
 	behave   Behaviour
+	secure   *tls.Config // nil where neither TLS nor AUTH is offered
+	met      int         // conversations so far
 }
 
 // Behaviour changes how a sink answers. The zero value takes everything at once.
@@ -33,6 +37,8 @@ type Behaviour struct {
 	Stall map[string]bool
 	// Fault is asked at each command, and at "BODY", the first octet of a mail's data; nil for no faults.
 	Fault func(command string) Fault
+	// At is asked like Fault, and told where in which conversation.
+	At func(Moment) Fault
 }
 
 // Fault is what goes wrong at one command: after Wait, the Reply is another, or the connection is Cut. A mail whose
@@ -41,6 +47,17 @@ type Fault struct {
 	Wait  time.Duration
 	Reply string
 	Cut   bool
+	// Close ends the connection after the reply.
+	Close bool
+	// Until stalls until it is closed, and Drip meanwhile sends an octet of the reply a second.
+	Until <-chan struct{}
+	Drip  bool
+}
+
+// Moment is a command in a conversation, the number-th since the sink was opened. Argument is what follows the verb.
+type Moment struct {
+	Command, Argument string
+	Conversation      int
 }
 
 // Received is one mail as it came: when it Began, At its final dot, and when its 250 went out, zero if it did not. A
@@ -65,7 +82,7 @@ func (s *Stage) StartSink() (*Sink, error) {
 
 // Up opens the port, again if it was closed.
 func (s *Sink) Up() error {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port))
+	listener, err := narrow.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", s.Port))
 	if err != nil {
 		return err
 	}
@@ -147,6 +164,10 @@ func (s *Sink) serve(conn net.Conn) {
 		s.mu.Unlock()
 	}()
 	c := &sinkConn{Conn: conn, sink: s, in: bufio.NewReader(conn)}
+	s.mu.Lock()
+	s.met++
+	c.number = s.met
+	s.mu.Unlock()
 	if c.answer("CONNECT", "220 sink.test ESMTP") {
 		for c.command() {
 		}
@@ -159,6 +180,11 @@ type sinkConn struct {
 	sink *Sink
 	in   *bufio.Reader
 	mail Received
+	// Of the command that is carried out: what follows its verb, and whether its fault ends the connection.
+	argument string
+	last     bool
+	number   int // of the conversation
+	inTLS    bool
 }
 
 // command carries out the next one; false ends the conversation.
@@ -170,9 +196,14 @@ func (c *sinkConn) command() bool {
 	line = strings.TrimRight(line, "\r\n")
 	c.sink.say("C: " + line)
 	verb, rest, _ := strings.Cut(line, " ")
+	c.argument = rest
 	switch verb = strings.ToUpper(verb); verb {
 	case "EHLO":
-		c.answer(verb, "250-sink.test\n250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250 SIZE 10485760")
+		c.answer(verb, "250-sink.test\n"+c.security()+"250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250 SIZE 10485760")
+	case "STARTTLS":
+		return c.startTLS()
+	case "AUTH":
+		c.answer(verb, "235 2.7.0 Authentication successful")
 	case "MAIL":
 		if c.answer(verb, "250 2.1.0 Ok") {
 			c.mail = Received{From: path(rest), Began: time.Now()}
@@ -251,21 +282,31 @@ func (c *sinkConn) decide(command, usual string) (reply string, cut bool) {
 	if other, ok := behave.Replies[command]; ok {
 		usual = other
 	}
+	var fault Fault
 	if behave.Fault != nil {
-		fault := behave.Fault(command)
-		time.Sleep(fault.Wait)
-		cut = fault.Cut
-		if fault.Reply != "" {
-			usual = fault.Reply
-		}
+		fault = behave.Fault(command)
 	}
-	return usual, cut
+	if behave.At != nil {
+		fault = behave.At(Moment{command, c.argument, c.number})
+	}
+	time.Sleep(fault.Wait)
+	if fault.Reply != "" {
+		usual = fault.Reply
+	}
+	if fault.Until != nil {
+		c.stall(fault, usual)
+	}
+	c.last = fault.Close
+	return usual, fault.Cut
 }
 
 func (c *sinkConn) write(reply string) bool {
 	c.sink.say("S: " + reply)
 	_, err := c.Write([]byte(strings.ReplaceAll(reply, "\n", "\r\n") + "\r\n"))
-	return err == nil
+	if c.last {
+		_ = c.Close()
+	}
+	return err == nil && !c.last
 }
 
 // keep gives the mail's number.

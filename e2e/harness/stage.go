@@ -40,6 +40,8 @@ func Main() {
 		os.Exit(0)
 	case helperPostgres:
 		os.Exit(runPostgres(os.Stdin, os.Stdout))
+	case helperSubmit:
+		os.Exit(runSubmit(os.Stdout))
 	}
 }
 
@@ -48,6 +50,7 @@ const (
 	helperVariable = "POSTROOM_E2E_HELPER"
 	helperReaper   = "reaper"
 	helperPostgres = "postgres"
+	helperSubmit   = "submit"
 )
 
 // NewStage makes an empty stage. progress may be nil.

@@ -5,12 +5,16 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -66,14 +70,22 @@ const submitWithin = 90 * time.Second
 
 // Send hands over one mail for one recipient, and tries once. The error says at what the mail was not accepted.
 func (s Submission) Send(from, to string, message []byte) (Submitted, error) {
+	return s.SendAll(from, []string{to}, message)
+}
+
+// SendAll hands over one mail for several recipients.
+func (s Submission) SendAll(from string, to []string, message []byte) (Submitted, error) {
 	conn, in, err := s.login()
 	if err != nil {
 		return Refused, err
 	}
 	defer func() { _ = conn.Close() }()
-	for _, step := range []struct{ say, want string }{
-		{"MAIL FROM:<" + from + "> BODY=8BITMIME", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"},
-	} {
+	type step struct{ say, want string }
+	steps := []step{{"MAIL FROM:<" + from + "> BODY=8BITMIME", "250"}}
+	for _, recipient := range to {
+		steps = append(steps, step{"RCPT TO:<" + recipient + ">", "250"})
+	}
+	for _, step := range append(steps, step{"DATA", "354"}) {
 		if _, err := converse(conn, in, step.say+"\r\n", step.want); err != nil {
 			return Refused, err
 		}
@@ -110,7 +122,11 @@ func (s Submission) login() (net.Conn, *bufio.Reader, error) {
 	_ = conn.SetDeadline(time.Now().Add(submitWithin))
 	in := bufio.NewReader(conn)
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + s.Username + "\x00" + s.Password))
-	for _, step := range []struct{ say, want string }{{"", "220"}, {"EHLO localhost\r\n", "250"}, {"AUTH PLAIN " + plain + "\r\n", "235"}} {
+	steps := []struct{ say, want string }{{"", "220"}, {"EHLO localhost\r\n", "250"}, {"AUTH PLAIN " + plain + "\r\n", "235"}}
+	if s.Username == "" {
+		steps = steps[:2]
+	}
+	for _, step := range steps {
 		if _, err := converse(conn, in, step.say, step.want); err != nil {
 			_ = conn.Close()
 			return nil, nil, err
@@ -139,4 +155,39 @@ func converse(conn net.Conn, in *bufio.Reader, say, want string) (string, error)
 		}
 		return line, nil
 	}
+}
+
+// SubmitAsNobody tries to hand over a mail as another user of this machine where this is root, and tells what became of
+// it. Without a username there is no login.
+func (s *Stage) SubmitAsNobody(to Submission) (string, error) {
+	cred, err := otherUser()
+	if err != nil {
+		return "", err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir, err := s.Folder("nobody")
+	if err != nil {
+		return "", err
+	}
+	copied := filepath.Join(dir, "helper")
+	if err := errors.Join(copyFile(self, copied, 0o755), giveAway(dir, cred)); err != nil {
+		return "", err
+	}
+	cmd := exec.Command(copied)
+	cmd.Dir = dir
+	cmd.Env = []string{helperVariable + "=" + helperSubmit, "TO=" + to.Address, "AS=" + to.Username, "PASSWORD=" + to.Password}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+// runSubmit is the helper.
+func runSubmit(out io.Writer) int {
+	how, err := Submission{Address: os.Getenv("TO"), Username: os.Getenv("AS"), Password: os.Getenv("PASSWORD")}.
+		Send("a@b.test", "c@d.test", []byte("Subject: hello\r\n\r\nhello\r\n"))
+	_, _ = fmt.Fprintln(out, os.Getuid(), how, err)
+	return 0
 }
