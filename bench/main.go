@@ -1,7 +1,7 @@
 // Command bench measures Postroom beside Mattermost's own mail code, on the real server, in one run: see
 // docs/benchmarks.md for what is measured and what came of it. It prints a table and writes bench/.out/latest.md.
 //
-//	go run . [-bundle postroom.tar.gz] [-only compose,load,ready,timing] [-quick]
+//	go run . [-bundle postroom.tar.gz] [-only compose,load,ready,timing,relay,queue] [-quick]
 package main
 
 import (
@@ -29,6 +29,8 @@ var parts = []struct {
 	{"ready", (*bench).ready},
 	{"load", (*bench).load},
 	{"timing", (*bench).timing},
+	{"relay", (*bench).relay},
+	{"queue", (*bench).queue},
 }
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 	var o options
 	var only string
 	flag.StringVar(&o.bundle, "bundle", "", "the bundle to install (default: .build/bundle/postroom.tar.gz)")
-	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, ready, load, timing (default: all)")
+	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, ready, load, timing, relay, queue (default: all)")
 	flag.BoolVar(&o.quick, "quick", false, "a tenth of the load, to try the bench itself")
 	flag.Parse()
 	if err := run(o, only); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -16,7 +18,9 @@ type sink struct {
 	delay    atomic.Int64 // before the reply to the final dot, in ns
 	stalled  atomic.Bool  // no reply to anything
 	taken    atomic.Int64
-	lastAt   atomic.Int64 // when the last mail was taken, in ns since the epoch
+	resets   atomic.Int64             // of those, Postroom's mails with a link to a new password
+	order    atomic.Pointer[arrivals] // the numbers in subjects, where somebody wants them
+	lastAt   atomic.Int64             // when the last mail was taken, in ns since the epoch
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
@@ -99,6 +103,7 @@ func (s *sink) serve(conn net.Conn) {
 				if len(line) == 3 && string(line) == ".\r\n" {
 					break
 				}
+				s.note(line)
 			}
 			time.Sleep(time.Duration(s.delay.Load()))
 			s.taken.Add(1)
@@ -110,5 +115,19 @@ func (s *sink) serve(conn net.Conn) {
 		default:
 			ok = say("250 2.0.0 Ok")
 		}
+	}
+}
+
+// note looks at a line of a mail for what somebody counts.
+func (s *sink) note(line []byte) {
+	var number int
+	switch order := s.order.Load(); {
+	case order == nil:
+	case bytes.HasPrefix(line, []byte("Subject: [")):
+		if _, err := fmt.Sscanf(string(line), "Subject: [%d]", &number); err == nil {
+			order.add(number)
+		}
+	case bytes.Contains(line, []byte("/plugins/postroom/reset?")):
+		s.resets.Add(1)
 	}
 }
