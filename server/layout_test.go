@@ -53,7 +53,7 @@ func TestTheShimIsThin(t *testing.T) {
 // TestDataFlowsOneWay holds the order of the packages: each may import those before it, never those after.
 func TestDataFlowsOneWay(t *testing.T) {
 	order := []string{
-		"internal/link", "internal/core", "internal/metrics", "internal/engine", "internal/settings", "internal/limits", "internal/store",
+		"internal/link", "internal/core", "internal/engine", "internal/settings", "internal/limits", "internal/store", "internal/metrics",
 		"internal/courier", "internal/mattermost", "internal/subjects", "internal/relay", "internal/outbox", "internal/flow", "internal/httpapi", "service", "shim", "postroom/server",
 	}
 	for name, imported := range imports(t) {

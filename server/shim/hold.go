@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"time"
 
 	"postroom/server/internal/link"
 )
@@ -51,13 +50,7 @@ func (k *keeper) heldRelay() *os.File {
 
 // askOff asks the service for the way back; nil while the relay is off.
 func (k *keeper) askOff(ctx context.Context) (*link.Switch, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(link.PathOff), nil)
-	if err != nil {
-		return nil, err
-	}
-	reply, err := k.client.Do(request)
+	reply, err := k.ask(ctx, askWithin, http.MethodGet, link.PathOff, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +24,9 @@ const (
 	// every second.
 	silence = 15 * time.Second
 	// steady is how long a service must have run for the next restart to be at once again.
-	steady     = 10 * time.Second
+	steady = 10 * time.Second
+	// askWithin bounds a question to the service.
+	askWithin  = 5 * time.Second
 	maxBackoff = 30 * time.Second
 )
 
@@ -152,14 +155,8 @@ func (k *keeper) restarts() int {
 }
 
 func (k *keeper) hello(ctx context.Context) (link.Hello, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	var hello link.Hello
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(link.PathHello), nil)
-	if err != nil {
-		return hello, err
-	}
-	reply, err := k.client.Do(request)
+	reply, err := k.ask(ctx, askWithin, http.MethodGet, link.PathHello, nil, nil)
 	if err != nil {
 		return hello, err
 	}
@@ -168,13 +165,7 @@ func (k *keeper) hello(ctx context.Context) (link.Hello, error) {
 }
 
 func (k *keeper) post(ctx context.Context, path string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, link.URL(path), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	reply, err := k.client.Do(request)
+	reply, err := k.ask(ctx, askWithin, http.MethodPost, path, nil, body)
 	if err != nil {
 		return err
 	}
@@ -183,6 +174,37 @@ func (k *keeper) post(ctx context.Context, path string, body []byte) error {
 		return fmt.Errorf("the service answered %s with status %d", path, reply.StatusCode)
 	}
 	return nil
+}
+
+// ask asks the service; the whole exchange ends within that time.
+func (k *keeper) ask(ctx context.Context, within time.Duration, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	request, err := http.NewRequestWithContext(ctx, method, link.URL(path), bytes.NewReader(body))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if header != nil {
+		request.Header = header
+	}
+	reply, err := k.client.Do(request)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	reply.Body = endingBody{reply.Body, cancel}
+	return reply, nil
+}
+
+// endingBody ends its request's context when it is closed.
+type endingBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+func (b endingBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
 }
 
 // follow reads the stream, doing what it asks, until it ends; the error says how.

@@ -26,7 +26,8 @@ func (p *Plugin) ServeMetrics(_ *plugin.Context, w http.ResponseWriter, r *http.
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return
 	}
-	reply, err := p.keeper.get(r.Context(), link.PathMetrics, r.Header.Get("Accept"))
+	header := http.Header{"Accept": r.Header.Values("Accept")}
+	reply, err := p.keeper.ask(r.Context(), tellWithin, http.MethodGet, link.PathMetrics, header, nil)
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return
@@ -44,7 +45,7 @@ func (p *Plugin) GenerateSupportData(*plugin.Context) ([]*model.FileData, error)
 	}
 	var files []*model.FileData
 	for path, name := range map[string]string{link.PathSupport: "support.json", link.PathMetrics: "metrics.txt"} {
-		reply, err := p.keeper.get(context.Background(), path, "")
+		reply, err := p.keeper.ask(context.Background(), tellWithin, http.MethodGet, path, nil, nil)
 		if err != nil {
 			files = append(files, &model.FileData{Filename: pluginID + "/" + name + ".missing", Body: []byte("The service did not answer.\n")})
 			continue
@@ -59,36 +60,6 @@ func (p *Plugin) GenerateSupportData(*plugin.Context) ([]*model.FileData, error)
 		files = append(files, &model.FileData{Filename: pluginID + "/service.log", Body: log})
 	}
 	return files, nil
-}
-
-func (k *keeper) get(ctx context.Context, path, accept string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, tellWithin)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL(path), nil)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	if accept != "" {
-		request.Header.Set("Accept", accept)
-	}
-	reply, err := k.client.Do(request)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	reply.Body = endingBody{reply.Body, cancel}
-	return reply, nil
-}
-
-// endingBody ends its request's context when it is closed.
-type endingBody struct {
-	io.ReadCloser
-	end context.CancelFunc
-}
-
-func (b endingBody) Close() error {
-	b.end()
-	return b.ReadCloser.Close()
 }
 
 // tail is the end of a file.

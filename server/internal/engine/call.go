@@ -54,13 +54,13 @@ func resultOf(err error) string {
 	var refused *CoreError
 	switch {
 	case err == nil:
-		return "ok"
+		return ResultOK
 	case errors.As(err, &refused):
-		return "refused"
+		return ResultRefused
 	case errors.Is(err, ErrDeadline):
-		return "late"
+		return ResultLate
 	case errors.Is(err, ErrTrapped):
-		return "trapped"
+		return ResultTrapped
 	}
 	return ""
 }

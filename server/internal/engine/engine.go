@@ -33,10 +33,17 @@ type Options struct {
 	Entropy io.Reader
 	// Logger gets traps and cache trouble; never a request or a reply. Default: nothing is logged.
 	Logger *slog.Logger
-	// Observe is told of each call of an operation that began: "ok", "refused" (the core's own error), "trapped" or
-	// "late" (stopped by its deadline), and how long it took with its wait for an instance. Default: nobody is told.
+	// Observe is told of each call of an operation that began: its Result, and how long it took with its wait for an instance. Default: nobody is told.
 	Observe func(op, result string, took time.Duration)
 }
+
+// Results of a call.
+const (
+	ResultOK      = "ok"
+	ResultRefused = "refused" // the core's own error
+	ResultTrapped = "trapped"
+	ResultLate    = "late" // stopped by its deadline
+)
 
 // Stats are counters since New, and Instances alive now.
 type Stats struct {

@@ -7,7 +7,6 @@ import (
 
 	"postroom/server/internal/engine"
 	"postroom/server/internal/link"
-	"postroom/server/internal/metrics"
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/store"
 )
@@ -41,7 +40,7 @@ type Support struct {
 	CoreStats engine.Stats        `json:"core_stats"`
 	Settings  shownSettings       `json:"settings"`
 	Outbox    outbox.Status       `json:"outbox"`
-	Queue     metrics.Queue       `json:"queue"`
+	Queue     store.Queue         `json:"queue"`
 	Relay     RelayStatus         `json:"relay"`
 	Database  store.DatabaseFacts `json:"database"`
 	// Troubled are the newest mails that failed, wait or were perhaps delivered.

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"postroom/server/internal/store"
 )
 
 const namespace = "postroom"
@@ -32,19 +34,8 @@ type Build struct {
 	Restarts int
 }
 
-// Outcomes of an attempt: the mail's state after it.
-var outcomes = []string{"sent", "deferred", "failed", "perhaps_delivered", "held"}
-
-// Classes of mail.
-var classes = []string{"account", "invitation", "notification"}
-
-// Results of a call of the core.
-const (
-	CallOK      = "ok"
-	CallRefused = "refused" // the core's own error
-	CallTrapped = "trapped"
-	CallLate    = "late" // stopped by its deadline
-)
+// outcomes of an attempt: the mail's state after it.
+var outcomes = []string{store.StateSent, store.StateDeferred, store.StateFailed, store.StatePerhapsDelivered, store.StateHeld}
 
 // What became of a mail that Mattermost handed to the relay.
 const (
@@ -83,7 +74,7 @@ func New(build Build) *Metrics {
 		}, []string{"result"}),
 	}
 	// A series that is not there can't be told from one at 0, and rate() misses its first step.
-	for _, class := range classes {
+	for _, class := range store.Classes {
 		for _, outcome := range outcomes {
 			m.attempts.WithLabelValues(class, outcome)
 		}
@@ -121,12 +112,12 @@ func (m *Metrics) Attempt(class, outcome string, waited time.Duration) {
 		return
 	}
 	m.attempts.WithLabelValues(class, outcome).Inc()
-	if outcome == "sent" {
+	if outcome == store.StateSent {
 		m.delivery.WithLabelValues(class).Observe(max(waited, 0).Seconds())
 	}
 }
 
-// CoreCall counts a call of the core.
+// CoreCall counts a call of the core; result is as package engine tells it.
 func (m *Metrics) CoreCall(op, result string, took time.Duration) {
 	if m == nil {
 		return

@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"postroom/server/internal/engine"
+	"postroom/server/internal/store"
 )
 
-func sources(queue Queue, err error) Sources {
+func sources(queue store.Queue, err error) Sources {
 	return Sources{
-		Queue:       func(context.Context) (Queue, error) { return queue, err },
+		Queue:       func(context.Context) (store.Queue, error) { return queue, err },
 		Working:     func() (bool, bool) { return true, false },
 		Relay:       func(context.Context) (bool, bool) { return true, false },
 		Connections: func() int { return 3 },
@@ -42,14 +45,14 @@ func expect(t *testing.T, text string, lines ...string) {
 
 func TestWhatIsCounted(t *testing.T) {
 	m := New(Build{Version: "1.2.3", Core: "0.1.0", Restarts: 4})
-	m.Watch(sources(Queue{
-		Mails:    []Waiting{{Class: "account", Kind: "reset", State: "deferred", Mails: 2}},
+	m.Watch(sources(store.Queue{
+		Mails:    []store.Waiting{{Class: "account", Kind: "reset", State: "deferred", Mails: 2}},
 		Requests: 5, OldestAccount: 90 * time.Second,
 	}, nil))
 	m.Attempt("account", "sent", 2*time.Second)
 	m.Attempt("account", "sent", -time.Second) // clocks
 	m.Attempt("notification", "deferred", time.Hour)
-	m.CoreCall("judge", CallLate, time.Millisecond)
+	m.CoreCall("judge", engine.ResultLate, time.Millisecond)
 	m.Relayed(NotNow)
 	text := scraped(t, m)
 	expect(t, text,
@@ -78,7 +81,7 @@ func TestWhatIsCounted(t *testing.T) {
 // A database out of reach is told, and nothing is made up for it.
 func TestWithoutADatabase(t *testing.T) {
 	m := New(Build{})
-	m.Watch(sources(Queue{}, errors.New("out of reach")))
+	m.Watch(sources(store.Queue{}, errors.New("out of reach")))
 	text := scraped(t, m)
 	expect(t, text, `postroom_database_up 0`, `postroom_outbox_working 1`)
 	for _, name := range []string{"postroom_queue_requests", "postroom_oldest_account_mail_seconds"} {
@@ -91,6 +94,6 @@ func TestWithoutADatabase(t *testing.T) {
 func TestNobodyCounts(t *testing.T) {
 	var m *Metrics
 	m.Attempt("account", "sent", time.Second)
-	m.CoreCall("judge", CallOK, time.Second)
+	m.CoreCall("judge", engine.ResultOK, time.Second)
 	m.Relayed(Taken)
 }

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"postroom/server/internal/store"
 )
 
 // Sources are asked at each scrape; each must be there.
 type Sources struct {
 	// Queue reads what waits from the database.
-	Queue func(context.Context) (Queue, error)
+	Queue func(context.Context) (store.Queue, error)
 	// Working is whether this node sends, and Problem whether it needs a person.
 	Working func() (working, problem bool)
 	// Relay is whether Mattermost's settings name the relay, and whether every node's relay takes mail.
@@ -19,21 +21,6 @@ type Sources struct {
 	Connections func() int
 	// Instances is how many of the core are alive.
 	Instances func() int
-}
-
-// Queue is what waits, on all nodes.
-type Queue struct {
-	Mails         []Waiting     `json:"mails"`
-	Requests      int64         `json:"requests"`          // that were accepted and not worked on yet
-	OldestAccount time.Duration `json:"oldest_account_ns"` // how long the oldest account mail or request has waited; 0 for none
-}
-
-// Waiting is how many mails of a class and kind wait in a state.
-type Waiting struct {
-	Class string `json:"class"`
-	Kind  string `json:"kind"`
-	State string `json:"state"`
-	Mails int64  `json:"mails"`
 }
 
 // scrapeWithin bounds what a scrape waits for the database: Prometheus gives up after 10 s.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,45 +87,20 @@ func (o *Outbox) requeue(ctx context.Context, mailID string, expiresAt time.Time
 	return moved, err
 }
 
-// anotherMail makes a new link and mail for the account, whatever its limits say: an admin asks.
+// anotherMail makes a new link and mail for the account: an admin asks, so its limits don't count.
 func (o *Outbox) anotherMail(ctx context.Context, is *store.Standing, args *core.ByHandArgs, done *ByHand) (moved bool, err error) {
-	in := o.current.Load()
-	facts, err := o.store.FactsByID(ctx, is.Kind, is.AccountID)
-	if err != nil {
+	made, err := o.mintAnew(ctx, is, is.Now, &store.Record{Superseded: o.reasons(ctx).Superseded})
+	switch {
+	case errors.Is(err, errMoved):
+		return true, nil
+	case err != nil:
 		return false, err
-	}
-	var redirect *string
-	if facts.Previous != nil {
-		redirect = facts.Previous.Redirect
-	}
-	decision, err := o.prepare(ctx, facts.Now, &core.PrepareArgs{
-		Kind: is.Kind, RequestedAt: facts.Now.UnixMilli(), Account: facts.Account, Redirect: redirect, Site: in.Site, Key: in.AtRestKey,
-	})
-	if err != nil {
-		return false, err
-	}
-	if decision.Decision != decisionMail {
-		args.NotComposed = ref("")
-		if decision.Reason != nil {
-			args.NotComposed = decision.Reason
-		}
-		todo, err := o.wished(ctx, facts.Now, args)
+	case made.notComposed != nil:
+		args.NotComposed = made.notComposed
+		todo, err := o.wished(ctx, made.at, args)
 		done.Refused = todo.AppError
 		return false, err
 	}
-	err = o.store.InTx(ctx, func(tx pgx.Tx) error {
-		held, err := store.LockAccount(ctx, tx, is.Kind, is.AccountID)
-		if err != nil {
-			return err
-		}
-		if moved = !sameFacts(&facts, &held); moved {
-			return nil
-		}
-		record := &store.Record{Kind: is.Kind, AccountID: is.AccountID, Superseded: o.reasons(ctx).Superseded}
-		return o.enqueue(ctx, tx, record, &facts, decision, facts.Now, redirect, nil)
-	})
-	if err == nil && !moved {
-		done.NewMailID = decision.Mail.ID
-	}
-	return moved, err
+	done.NewMailID = made.mailID
+	return false, nil
 }

@@ -168,7 +168,7 @@ func (o *Outbox) commitTogether(batch []*Relayed) error {
 		return err
 	})
 	for i, sender := range senders {
-		sender.settle(&mails[i], now, err)
+		sender.settle(&mails[i], now, now, err)
 	}
 	return err
 }
@@ -207,18 +207,6 @@ func (o *Outbox) senderFor(ctx context.Context, in *current, mail *store.NewMail
 		mail.Lease = &store.NewLease{Owner: o.node, Life: o.tuning.LeaseLife}
 	}
 	return sender
-}
-
-// settle sends the mail once it is committed, and gives the place back where it is not.
-func (s *sender) settle(mail *store.NewMail, now time.Time, err error) {
-	switch {
-	case s == nil:
-	case err != nil:
-		s.release()
-	default:
-		s.send(&store.Lease{MailID: mail.ID, Fence: 1, Kind: mail.Kind, Class: mail.Class, Sealed: mail.Sealed, Attempts: 1,
-			ExpiresAt: mail.ExpiresAt, QueuedAt: now, Now: now, Taken: s.taken}, mail.Clear)
-	}
 }
 
 // commitAccount takes Mattermost's token out of its table and writes ours with the mail, in one transaction.
@@ -268,7 +256,7 @@ func (o *Outbox) commitAccount(ctx context.Context, mail *Relayed) error {
 		sender.release() // whoever committed it sends it
 		return err
 	}
-	sender.settle(&one, now, err)
+	sender.settle(&one, now, now, err)
 	return err
 }
 

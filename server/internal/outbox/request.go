@@ -131,16 +131,7 @@ func (w *requestWorker) write(ctx context.Context, job *river.Job[requestArgs], 
 		}
 		return store.Write(ctx, tx, record)
 	})
-	if sender != nil {
-		if err != nil {
-			sender.release()
-			return err
-		}
-		sender.send(&store.Lease{
-			MailID: record.Mail.ID, Fence: 1, Kind: record.Mail.Kind, Class: store.ClassAccount, Sealed: record.Mail.Sealed, Attempts: 1,
-			ExpiresAt: record.Mail.ExpiresAt, QueuedAt: job.CreatedAt, Now: facts.Now, Taken: sender.taken,
-		}, decision.Mail.Clear.For(decision.Mail.To))
-	}
+	sender.settle(record.Mail, job.CreatedAt, facts.Now, err)
 	return err
 }
 
@@ -155,9 +146,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx pgx.Tx, record *store.Record, f
 		ExpiresAt: time.UnixMilli(token.ExpiresAt),
 	}
 	record.Mail = &store.NewMail{
-		ID: mail.ID, Kind: record.Kind, AccountID: record.AccountID, TokenDigest: token.Digest,
+		ID: mail.ID, Kind: record.Kind, Class: store.ClassAccount, AccountID: record.AccountID, TokenDigest: token.Digest,
 		MaskedTo: mail.MaskedTo, Locale: mail.Locale, MessageID: mail.MessageID, Size: mail.Size,
-		ExpiresAt: time.UnixMilli(mail.ExpiresAt), Sealed: mail.Sealed, KeyID: mail.KeyID,
+		ExpiresAt: time.UnixMilli(mail.ExpiresAt), Sealed: mail.Sealed, KeyID: mail.KeyID, Clear: mail.Clear.For(mail.To),
 	}
 	if by != nil {
 		record.Mail.Lease = &store.NewLease{Owner: o.node, Life: o.tuning.LeaseLife}

@@ -98,7 +98,7 @@ func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.D
 	case core.ActBlocked:
 		return 0, errors.Join(keyErr, wayErr)
 	case core.ActComposeAnew:
-		return 0, w.composeAnew(ctx, job, in, is, args, todo.Reason)
+		return 0, w.composeAnew(ctx, job, is, args, todo.Reason)
 	case core.ActLookAgain:
 		if todo.KeyMissing {
 			o.notices.warn(ctx, "Mails wait that were sealed under another AtRestEncryptKey: it has changed, or differs between nodes")
@@ -141,37 +141,55 @@ func (w *sendWorker) keepPlace(ctx context.Context, job *river.Job[sendArgs]) er
 	})
 }
 
-// composeAnew mints a new token and mail for the account in place of one that can't be sent as it is, without
-// counting against the account's limit. The request keeps its age.
-func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], in *current, is *store.Standing, args *core.AttendArgs, why string) error {
-	o, id := w.o, job.Args.MailID
+// composeAnew makes another mail in place of one that can't be sent as it is. The request keeps its age.
+func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], is *store.Standing, args *core.AttendArgs, why string) error {
+	o := w.o
+	made, err := o.mintAnew(ctx, is, is.QueuedAt, &store.Record{Superseded: why, DoneJob: job.ID})
+	if err != nil || made.notComposed == nil {
+		return err
+	}
+	args.NotComposed = made.notComposed
+	todo, err := o.attend(ctx, made.at, args)
+	if err == nil && todo.Act == core.ActEnd {
+		_, err = o.store.End(ctx, job.Args.MailID, todo.State, todo.Reason)
+	}
+	return err
+}
+
+// minted is what mintAnew made: a mail, or nothing, for the reason that `prepare` has. at is PostgreSQL's clock then.
+type minted struct {
+	mailID      string
+	notComposed *string
+	at          time.Time
+}
+
+// mintAnew makes a new link and mail for the account of one that is not to be sent as it is, whatever the account's limits
+// say, and writes them with the record. errMoved says that the account moved meanwhile, and nothing was written.
+func (o *Outbox) mintAnew(ctx context.Context, is *store.Standing, requestedAt time.Time, record *store.Record) (minted, error) {
+	in := o.current.Load()
 	facts, err := o.store.FactsByID(ctx, is.Kind, is.AccountID)
 	if err != nil {
-		return err
+		return minted{}, err
 	}
 	var redirect *string
 	if facts.Previous != nil {
 		redirect = facts.Previous.Redirect
 	}
 	decision, err := o.prepare(ctx, facts.Now, &core.PrepareArgs{
-		Kind: is.Kind, RequestedAt: is.QueuedAt.UnixMilli(), Account: facts.Account, Redirect: redirect,
-		Site: in.Site, Key: in.AtRestKey,
+		Kind: is.Kind, RequestedAt: requestedAt.UnixMilli(), Account: facts.Account, Redirect: redirect, Site: in.Site, Key: in.AtRestKey,
 	})
 	if err != nil {
-		return err
+		return minted{}, err
 	}
 	if decision.Decision != decisionMail {
-		args.NotComposed = ref("")
-		if decision.Reason != nil {
-			args.NotComposed = decision.Reason
+		why := decision.Reason
+		if why == nil {
+			why = ref("")
 		}
-		todo, err := o.attend(ctx, facts.Now, args)
-		if err == nil && todo.Act == core.ActEnd {
-			_, err = o.store.End(ctx, id, todo.State, todo.Reason)
-		}
-		return err
+		return minted{notComposed: why, at: facts.Now}, nil
 	}
-	return o.store.InTx(ctx, func(tx pgx.Tx) error {
+	record.Kind, record.AccountID = is.Kind, is.AccountID
+	err = o.store.InTx(ctx, func(tx pgx.Tx) error {
 		held, err := store.LockAccount(ctx, tx, is.Kind, is.AccountID)
 		if err != nil {
 			return err
@@ -179,8 +197,7 @@ func (w *sendWorker) composeAnew(ctx context.Context, job *river.Job[sendArgs], 
 		if !sameFacts(&facts, &held) {
 			return errMoved
 		}
-		record := &store.Record{Kind: is.Kind, AccountID: is.AccountID, Superseded: why}
-		record.DoneJob = job.ID
-		return o.enqueue(ctx, tx, record, &facts, decision, is.QueuedAt, redirect, nil)
+		return o.enqueue(ctx, tx, record, &facts, decision, requestedAt, redirect, nil)
 	})
+	return minted{mailID: decision.Mail.ID, at: facts.Now}, err
 }

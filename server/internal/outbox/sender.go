@@ -46,6 +46,19 @@ func (s *sender) release() {
 	s.o.sending.Done()
 }
 
+// settle sends the mail once it is committed, by the lease that it was born with, and gives the place back where it is
+// not. since is when the mail came in, or was asked for; now PostgreSQL's clock at the commit.
+func (s *sender) settle(mail *store.NewMail, since, now time.Time, err error) {
+	switch {
+	case s == nil:
+	case err != nil:
+		s.release()
+	default:
+		s.send(&store.Lease{MailID: mail.ID, Fence: 1, Kind: mail.Kind, Class: mail.Class, Sealed: mail.Sealed, Attempts: 1,
+			ExpiresAt: mail.ExpiresAt, QueuedAt: since, Now: now, Taken: s.taken}, mail.Clear)
+	}
+}
+
 // send carries the mail in the background and frees the place.
 func (s *sender) send(lease *store.Lease, clear *core.OpenResult) {
 	go func() {

@@ -5,19 +5,32 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"postroom/server/internal/metrics"
 )
 
+// Queue is what waits, on all nodes.
+type Queue struct {
+	Mails         []Waiting     `json:"mails"`
+	Requests      int64         `json:"requests"`          // that were accepted and not worked on yet
+	OldestAccount time.Duration `json:"oldest_account_ns"` // how long the oldest account mail or request has waited; 0 for none
+}
+
+// Waiting is how many mails of a class and kind wait in a state.
+type Waiting struct {
+	Class string `json:"class"`
+	Kind  string `json:"kind"`
+	State string `json:"state"`
+	Mails int64  `json:"mails"`
+}
+
 // Queue reads what waits, on all nodes: mails that have not reached their end, and accepted requests.
-func (s *Store) Queue(ctx context.Context) (metrics.Queue, error) {
-	var queue metrics.Queue
+func (s *Store) Queue(ctx context.Context) (Queue, error) {
+	var queue Queue
 	var oldestMail, oldestRequest *time.Duration
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT class, kind, state, count(*) FROM postroom.mails WHERE finished_at IS NULL GROUP BY class, kind, state`).
 		Query(func(rows pgx.Rows) error {
 			var err error
-			queue.Mails, err = pgx.CollectRows(rows, pgx.RowToStructByPos[metrics.Waiting])
+			queue.Mails, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Waiting])
 			return err
 		})
 	batch.Queue(`SELECT now() - min(queued_at) FROM postroom.mails WHERE finished_at IS NULL AND class = 'account'`).
