@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::wire::Base64;
-use crate::{AppError, Connection, Error, Security, app_error};
+use crate::{AppError, Connection, Error, Mechanism, Security, TlsVersion, app_error};
 
 /// `model.FakeSetting`: what Mattermost's API shows in place of a saved secret.
 const PLACEHOLDER: &str = "********************************";
@@ -14,6 +14,10 @@ const UNSET_SERVER: (&str, &str) = ("localhost", "10025");
 
 const DEFAULT_TIMEOUT_S: i64 = 10;
 const MAX_TIMEOUT_S: i64 = 300;
+
+/// What Mattermost itself would try comes first, as that is what the admin's server is known to take.
+const PASSWORD_MECHANISMS: [Mechanism; 4] =
+    [Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256, Mechanism::CramMd5];
 
 /// The members that a connection is made of.
 const MEMBERS: [&str; 11] = [
@@ -83,13 +87,20 @@ impl<'a> EmailSettings<'a> {
             seconds => seconds.min(MAX_TIMEOUT_S),
         };
         Ok(Connection {
+            name: "mattermost".to_owned(),
             server: server.to_owned(),
             port,
             security,
             verify_certificate: !self.flag("SkipServerCertificateVerification"),
-            auth: self.flag("EnableSMTPAuth"),
+            min_tls: TlsVersion::V12,
+            ca: String::new(),
+            pin: String::new(),
+            ehlo_name: String::new(),
+            envelope_sender: String::new(),
+            auth: if self.flag("EnableSMTPAuth") { PASSWORD_MECHANISMS.to_vec() } else { Vec::new() },
             username: self.text("SMTPUsername").to_owned(),
             password: password.to_owned(),
+            oauth: None,
             timeout_ms: timeout_s * 1_000,
         })
     }
@@ -350,11 +361,15 @@ mod tests {
             assert!(connection(&unset).unwrap().is_none(), "{unset}");
         }
         let found = connection(&saved()).unwrap().unwrap();
-        assert!(found.verify_certificate && found.auth && found.security == Security::Starttls);
+        assert!(
+            found.verify_certificate
+                && found.auth[0] == Mechanism::Plain
+                && found.security == Security::Starttls
+        );
         assert_eq!((found.server.as_str(), found.port, found.timeout_ms), ("smtp.example.com", 587, 10_000));
 
         let bare = connection(&json!({"SMTPServer": "localhost", "SMTPPort": "25"})).unwrap().unwrap();
-        assert!(!bare.auth && bare.security == Security::None && bare.verify_certificate);
+        assert!(bare.auth.is_empty() && bare.security == Security::None && bare.verify_certificate);
         assert_eq!(bare.timeout_ms, 10_000);
 
         let seconds =

@@ -50,6 +50,6 @@ pub mod token;
 pub use dispatch::dispatch;
 pub use error::Error;
 pub use model::{
-    Account, AppError, Connection, Failure, Kind, Outcome, Page, Purpose, Reply, Security, Site, Step,
-    TokenRow,
+    Account, AppError, Connection, Failure, Kind, Mechanism, OAuth, Outcome, Page, Purpose, Reply, Security,
+    Site, Step, TlsVersion, TokenRow,
 };

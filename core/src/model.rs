@@ -180,10 +180,57 @@ pub enum Security {
     Tls,
 }
 
-/// How to reach an upstream SMTP server. `password` is a secret.
+/// A way to log in to an SMTP server (SASL), as the host knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// PLAIN (RFC 4616).
+    Plain,
+    /// LOGIN (draft-murchison-sasl-login).
+    Login,
+    /// CRAM-MD5 (RFC 2195).
+    CramMd5,
+    /// SCRAM-SHA-256 (RFC 7677).
+    ScramSha256,
+    /// XOAUTH2 (Google, Microsoft).
+    Xoauth2,
+}
+
+/// The lowest version of TLS that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// TLS 1.3 (RFC 8446).
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// Where an access token for XOAUTH2 comes from (RFC 6749): by the refresh token where there is one (section 6), else by
+/// client credentials (section 4.4). `client_secret` and `refresh_token` are secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth {
+    /// The token endpoint, https.
+    pub token_url: String,
+    /// Client id.
+    pub client_id: String,
+    /// Client secret. Secret.
+    pub client_secret: String,
+    /// Refresh token, empty for client credentials. Secret.
+    pub refresh_token: String,
+    /// Scopes, separated by spaces.
+    pub scope: String,
+}
+
+/// How to reach an upstream SMTP server. `password` and what is secret in `oauth` are secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
+    /// `mattermost`, `primary`, `fallback`; what the log, the metrics and an admin know it by.
+    pub name: String,
     /// Host name or address.
     pub server: String,
     /// TCP port.
@@ -192,12 +239,24 @@ pub struct Connection {
     pub security: Security,
     /// Whether the certificate must be good.
     pub verify_certificate: bool,
-    /// Whether to authenticate.
-    pub auth: bool,
+    /// The lowest version of TLS.
+    pub min_tls: TlsVersion,
+    /// Certificates to trust besides the machine's, as PEM; empty for none.
+    pub ca: String,
+    /// SHA-256 of the server's public key (its SubjectPublicKeyInfo), 64 lower-case hex digits; empty for any.
+    pub pin: String,
+    /// What EHLO says; empty for the host's own name.
+    pub ehlo_name: String,
+    /// Goes into MAIL FROM in place of the mail's own; empty for that one.
+    pub envelope_sender: String,
+    /// Ways to log in, the preferred one first; none: no AUTH.
+    pub auth: Vec<Mechanism>,
     /// User name for AUTH.
     pub username: String,
     /// Password for AUTH. Secret.
     pub password: String,
+    /// For XOAUTH2.
+    pub oauth: Option<OAuth>,
     /// Connect deadline.
     pub timeout_ms: i64,
 }
@@ -256,6 +315,10 @@ pub enum Failure {
     NotOffered,
     /// Not SMTP.
     Protocol,
+    /// The identity provider refused an access token (invalid_grant, invalid_client, …); its words are in `detail`.
+    OauthRefused,
+    /// The identity provider gave no answer, or one that is none.
+    OauthUnreachable,
     /// Anything else.
     Other,
 }

@@ -160,6 +160,12 @@ pub(crate) fn failure_words(step: Step, failure: Failure) -> &'static str {
         (Failure::Protocol, _) => {
             "what answered does not speak SMTP as it should; check the port and the connection security"
         }
+        (Failure::OauthRefused, _) => {
+            "the identity provider refused an access token; check the client's id, its secret and its permissions there"
+        }
+        (Failure::OauthUnreachable, _) => {
+            "the identity provider gave no access token; check the token URL and the network"
+        }
         (Failure::Other, _) => "it failed on this side",
     }
 }

@@ -43,16 +43,33 @@ type Site struct {
 	VerifyLifetimeMS int64  `json:"verify_lifetime_ms"`
 }
 
-// Connection is one upstream server and how to speak to it. Password is secret.
+// Connection is one upstream server and how to speak to it. Password and what is secret in OAuth are secret.
 type Connection struct {
-	Server            string `json:"server"`
-	Port              int    `json:"port"`
-	Security          string `json:"security"`
-	VerifyCertificate bool   `json:"verify_certificate"`
-	Auth              bool   `json:"auth"`
-	Username          string `json:"username"`
-	Password          string `json:"password"`
-	TimeoutMS         int64  `json:"timeout_ms"`
+	Name              string   `json:"name"` // mattermost, primary, fallback
+	Server            string   `json:"server"`
+	Port              int      `json:"port"`
+	Security          string   `json:"security"` // none, starttls, tls
+	VerifyCertificate bool     `json:"verify_certificate"`
+	MinTLS            string   `json:"min_tls"` // 1.2, 1.3
+	CA                string   `json:"ca"`      // PEM, trusted besides the machine's own
+	Pin               string   `json:"pin"`     // SHA-256 of the server's SubjectPublicKeyInfo in hex; empty for any
+	EHLOName          string   `json:"ehlo_name"`
+	EnvelopeSender    string   `json:"envelope_sender"` // in place of the mail's own; empty for that one
+	Auth              []string `json:"auth"`            // plain login cram_md5 scram_sha_256 xoauth2, the preferred first; none: no AUTH
+	Username          string   `json:"username"`
+	Password          string   `json:"password"`
+	OAuth             *OAuth   `json:"oauth"`
+	TimeoutMS         int64    `json:"timeout_ms"`
+}
+
+// OAuth is where an access token comes from: by the refresh token where there is one, else by client credentials.
+// ClientSecret and RefreshToken are secret.
+type OAuth struct {
+	TokenURL     string `json:"token_url"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
 }
 
 // Reply is what an SMTP server answered (RFC 5321, 4.2); Text has a line for each of a multi-line reply.

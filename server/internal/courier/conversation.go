@@ -119,7 +119,7 @@ func (t *conversation) tlsConfig() *tls.Config {
 
 // authenticate never sends a password in clear except to this machine, and never goes on without it.
 func (t *conversation) authenticate(ctx context.Context) *core.Outcome {
-	if !t.to.Auth {
+	if len(t.to.Auth) == 0 {
 		return nil
 	}
 	if t.to.Security == "none" && !t.line.loopback() {

@@ -41,6 +41,9 @@ const (
 	FailureNotOffered  = "not_offered"
 	FailureProtocol    = "protocol"
 	FailureOther       = "other"
+
+	FailureOAuthRefused     = "oauth_refused"
+	FailureOAuthUnreachable = "oauth_unreachable"
 )
 
 // Deadlines bound each step of a conversation, and all of it. Zero is no bound.

@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 					p.At("HELO", fault.do)
 				}
 				connection := to(p)
-				connection.Auth, connection.Username, connection.Password = true, "user", "password"
+				connection.Auth, connection.Username, connection.Password = []string{"plain", "login"}, "user", "password"
 				began := time.Now()
 				outcome := courier().Send(t.Context(), connection, mail)
 				if took := time.Since(began); took > 3*step+time.Second {

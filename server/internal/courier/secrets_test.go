@@ -48,7 +48,7 @@ func TestTLS(t *testing.T) {
 			p := peer.Start(t, func(p *peer.Peer) { offer(p, "AUTH PLAIN") }, c.peer)
 			connection := to(p)
 			connection.Security, connection.VerifyCertificate = c.security, c.verify
-			connection.Auth, connection.Username, connection.Password = true, "user", "password"
+			connection.Auth, connection.Username, connection.Password = []string{"plain", "login"}, "user", "password"
 			outcome := courier().Send(t.Context(), connection, mail)
 			if got := told(outcome); got != c.want {
 				t.Errorf("%s, want %s (%s)", got, c.want, outcome.Detail)
@@ -111,7 +111,7 @@ func TestAuthentication(t *testing.T) {
 			})
 			p.At(peer.AUTH, c.do)
 			connection := to(p)
-			connection.Auth, connection.Username, connection.Password = true, "user", "password is"
+			connection.Auth, connection.Username, connection.Password = []string{"plain", "login"}, "user", "password is"
 			outcome := courier().Send(t.Context(), connection, mail)
 			if got := told(outcome); got != c.want {
 				t.Errorf("%s, want %s (%s)", got, c.want, outcome.Detail)
@@ -127,7 +127,7 @@ func TestAuthentication(t *testing.T) {
 		})
 	}
 	// Never in clear to another machine.
-	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: true}, line: &line{remote: "192.0.2.1:25"}}
+	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: []string{"plain"}}, line: &line{remote: "192.0.2.1:25"}}
 	if outcome := talk.authenticate(t.Context()); outcome == nil || told(*outcome) != "auth not_offered" {
 		t.Errorf("%+v", outcome)
 	}
