@@ -283,6 +283,9 @@ enum Plain {
     TooMany,
     Unavailable,
     NotFound,
+    Console,
+    NotAdmin,
+    LogIn,
 }
 
 #[derive(Serialize)]
@@ -297,6 +300,9 @@ pub(crate) fn page(args: &PageArgs) -> Result<PageAnswer, Error> {
         Plain::TooMany => View::TooMany,
         Plain::Unavailable => View::Unavailable,
         Plain::NotFound => View::NotFound,
+        Plain::Console => View::Console,
+        Plain::NotAdmin => View::NotAdmin,
+        Plain::LogIn => View::LogIn,
     };
     let page = render(&view, args.site.as_ref(), locale::negotiate(&args.accept_language, default))?;
     Ok(PageAnswer { page })

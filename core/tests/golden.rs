@@ -95,6 +95,9 @@ fn pages() {
         ("too-many", View::TooMany),
         ("unavailable", View::Unavailable),
         ("not-found", View::NotFound),
+        ("console", View::Console),
+        ("console-not-admin", View::NotAdmin),
+        ("console-log-in", View::LogIn),
     ];
     for locale in locale::ALL {
         for (name, view) in &views {

@@ -38,6 +38,8 @@ fn views() -> Vec<(u16, View<'static>)> {
         (429, View::TooMany),
         (503, View::Unavailable),
         (404, View::NotFound),
+        (403, View::NotAdmin),
+        (401, View::LogIn),
     ];
     for purpose in [Purpose::Reset, Purpose::Verify] {
         views.push((404, View::Unusable { purpose, why: Why::Unknown }));
@@ -102,6 +104,38 @@ fn every_page_can_be_used_by_everybody() {
             }
         }
     }
+}
+
+/// The console is the one page with a script. Nothing of it is inline, and all of it lies beside the page.
+#[test]
+fn the_console_runs_its_own_script_and_no_other() {
+    for (url, locale) in [("https://chat.example.com", "en"), ("https://chat.example.com/sub", "fa")] {
+        let page = render(&View::Console, Some(&site(url)), locale).unwrap();
+        let header = |name: &str| page.headers.get(name).map(String::as_str);
+        assert_eq!(
+            header("Content-Security-Policy"),
+            Some(
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+                 frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+            )
+        );
+        assert_eq!(header("Cache-Control"), Some("no-store"));
+        assert_eq!(header("X-Frame-Options"), Some("SAMEORIGIN"));
+        let version = env!("CARGO_PKG_VERSION");
+        let (script, style) =
+            (format!("public/console.js?v={version}"), format!("public/console.css?v={version}"));
+        assert_eq!(page.html.matches("<script").count(), 1);
+        assert!(page.html.contains(&format!("<script src=\"{script}\" defer></script>")));
+        assert_eq!(hrefs(&page), [style]);
+        assert_eq!((page.html.matches("<style").count(), page.html.matches(" style=").count()), (0, 0));
+        assert_eq!(page.html.matches("<h1>").count(), 1);
+    }
+    let again = hrefs(&page(View::LogIn));
+    assert_eq!(
+        again,
+        ["https://chat.example.com/sub/login", "https://chat.example.com/sub/plugins/postroom/console"]
+    );
+    assert!(render(&View::Console, None, "en").unwrap().html.contains("<title>Postroom</title>"));
 }
 
 #[test]

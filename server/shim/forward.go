@@ -34,6 +34,8 @@ type route struct {
 	notRestricted bool
 	limit         int64
 	repeatable    bool
+	// saysAdmin: anybody may ask, and the service is told whether it is a system admin.
+	saysAdmin bool
 }
 
 func (f *forwarder) routeOf(r *http.Request) route {
@@ -45,6 +47,8 @@ func (f *forwarder) routeOf(r *http.Request) route {
 		return route{limit: publicLimit, repeatable: true}
 	case strings.HasPrefix(path, "/api/"):
 		return route{permission: model.PermissionManageSystem, limit: publicLimit, repeatable: reads}
+	case path == "/console":
+		return route{limit: publicLimit, repeatable: reads, saysAdmin: true}
 	default:
 		return route{limit: publicLimit, repeatable: reads}
 	}
@@ -88,6 +92,9 @@ func (f *forwarder) serve(ctx *plugin.Context, w http.ResponseWriter, r *http.Re
 	header.Set(link.HeaderUserID, user)
 	header.Set(link.HeaderClientAddress, ctx.IPAddress)
 	header.Set(link.HeaderRequestID, ctx.RequestId)
+	if route.saysAdmin && user != "" && f.api.HasPermissionTo(user, model.PermissionManageSystem) {
+		header.Set(link.HeaderAdmin, "1")
+	}
 	if int64(len(body)) > route.limit {
 		body = nil
 		header.Set(link.HeaderTooLarge, "1")

@@ -45,3 +45,10 @@ unavailable-title = Diese Seite ist gerade nicht verfügbar
 unavailable = Der Server ist ausgelastet oder wird neu gestartet. Bitte versuche es in einer Minute noch einmal.
 not-found-title = Seite nicht gefunden
 not-found = Unter dieser Adresse gibt es nichts. Falls du einen Link kopiert hast, prüfe, ob du ihn ganz kopiert hast.
+
+console-script = Diese Seite braucht JavaScript. Erlaube es für diese Website und lade die Seite dann neu.
+console-admins-title = Nur für Systemadministratoren
+console-admins = Diese Seite dürfen nur Systemadministratoren dieses Servers öffnen.
+console-log-in-title = Bitte melde dich an
+console-log-in = Diese Seite ist für Systemadministratoren. Melde dich an und öffne sie dann noch einmal.
+console-again = Diese Seite noch einmal öffnen

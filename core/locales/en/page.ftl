@@ -47,3 +47,10 @@ unavailable-title = This page is not available just now
 unavailable = The server is busy or being restarted. Please try again in a minute.
 not-found-title = Page not found
 not-found = There is nothing at this address. If you copied a link, check that you copied all of it.
+
+console-script = This page needs JavaScript. Allow it for this site, then load the page again.
+console-admins-title = For system admins
+console-admins = Only a system admin of this server may open this page.
+console-log-in-title = Please log in
+console-log-in = This page is for system admins. Log in, then open it again.
+console-again = Open this page again

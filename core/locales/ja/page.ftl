@@ -45,3 +45,10 @@ unavailable-title = このページは現在利用できません
 unavailable = サーバーが混雑しているか、再起動中です。1 分ほど待ってから、もう一度お試しください。
 not-found-title = ページが見つかりません
 not-found = このアドレスには何もありません。リンクをコピーした場合は、全体をコピーしたかご確認ください。
+
+console-script = このページには JavaScript が必要です。このサイトで許可してから、ページを読み込み直してください。
+console-admins-title = システム管理者専用
+console-admins = このページを開けるのは、このサーバーのシステム管理者だけです。
+console-log-in-title = ログインしてください
+console-log-in = このページはシステム管理者専用です。ログインしてから、もう一度開いてください。
+console-again = このページをもう一度開く

@@ -44,6 +44,7 @@ const CATALOGUE: &[(&str, &str)] = catalogue![
     "page/layout.html",
     "page/form.html",
     "page/message.html",
+    "page/console.html",
     "page/style.css",
 ];
 

@@ -31,24 +31,37 @@ pub(super) fn style() -> Result<&'static Style, Error> {
     STYLE.as_ref().map_err(Clone::clone)
 }
 
+/// What the console may do: run and show what lies beside it, and ask its own server. No inline script or style.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+                              frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
+
+/// The console's headers.
+pub(super) fn console(language: &str) -> BTreeMap<String, String> {
+    with_policy(CONSOLE_POLICY, "SAMEORIGIN", language)
+}
+
 /// Every header of a page. Nothing is stored, framed, indexed, or told where the person came from.
 pub(super) fn headers(style: &Style, status: u16, language: &str) -> BTreeMap<String, String> {
-    let mut headers: BTreeMap<String, String> = [
-        ("Cache-Control", "no-store"),
-        ("Content-Language", language),
-        ("Content-Security-Policy", &style.policy),
-        ("Content-Type", "text/html; charset=utf-8"),
-        ("Referrer-Policy", "no-referrer"),
-        ("Vary", "Accept-Language"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "DENY"),
-        ("X-Robots-Tag", "noindex"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect();
+    let mut headers = with_policy(&style.policy, "DENY", language);
     if matches!(status, 429 | 503) {
         headers.insert("Retry-After".to_owned(), "60".to_owned());
     }
     headers
+}
+
+fn with_policy(policy: &str, framed: &str, language: &str) -> BTreeMap<String, String> {
+    [
+        ("Cache-Control", "no-store"),
+        ("Content-Language", language),
+        ("Content-Security-Policy", policy),
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Vary", "Accept-Language"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", framed),
+        ("X-Robots-Tag", "noindex"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
 }

@@ -1,4 +1,5 @@
-//! The pages behind a link. They need no JavaScript and no other resource (S17).
+//! The pages behind a link. They need no JavaScript and no other resource (S17). And the console's empty frame, which
+//! the web app fills.
 //!
 //! What this module does *not* do: decide whether a link is good. It shows what it is told.
 
@@ -55,6 +56,12 @@ pub enum View<'a> {
     Unavailable,
     /// No such page. 404.
     NotFound,
+    /// The console, which its own script fills: the only page that has one. 200.
+    Console,
+    /// The console, opened by somebody who is no system admin. 403.
+    NotAdmin,
+    /// The console, opened by nobody in particular. 401.
+    LogIn,
 }
 
 /// What was wrong with a form's last try; shown above it with `role="alert"`.

@@ -3,7 +3,7 @@
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::headers::{headers, style};
+use super::headers::{self, headers, style};
 use super::{Notice, View, Why};
 use crate::mail::address::refuse_controls;
 use crate::mail::template::{self, Sentences};
@@ -44,8 +44,24 @@ pub fn render(view: &View<'_>, site: Option<&Site>, locale: &'static str) -> Res
             notice: *notice,
         }
         .page(place.as_ref(), language),
+        View::Console => console(place.as_ref(), language),
         _ => message(view).page(place.as_ref(), language),
     }
+}
+
+/// The frame that the web app fills. What it loads is named relative to the page, so that it is found under whatever
+/// path, and by this version, so that no browser shows an older one's.
+fn console(place: Option<&Place>, language: &Language) -> Result<Page, Error> {
+    let site = place.map_or("", |p| p.name.as_str());
+    let own = context! {
+        lang => language.tag,
+        dir => language.direction,
+        title => titled("Postroom", site, false, language)?,
+        version => env!("CARGO_PKG_VERSION"),
+        t => Sentences::value(language, Facts::default()),
+    };
+    let html = template::render("page/console.html", &own)?;
+    Ok(Page { status: 200, headers: headers::console(language.tag), html })
 }
 
 /// The site, as a page needs it.
@@ -145,8 +161,14 @@ fn message(view: &View<'_>) -> Message {
         }
         View::TooMany => ("too-many-title", "too-many", 429, Vec::new()),
         View::NotFound => ("not-found-title", "not-found", 404, vec![("to-site", "/".to_owned())]),
-        // Forms are rendered elsewhere.
-        View::Unavailable | View::ResetForm { .. } | View::VerifyForm { .. } => {
+        View::NotAdmin => ("console-admins-title", "console-admins", 403, vec![("to-site", "/".to_owned())]),
+        // Mattermost's login goes on to pages of its web app only, so the way back is a link of its own.
+        View::LogIn => {
+            let again = ("console-again", "/plugins/postroom/console".to_owned());
+            ("console-log-in-title", "console-log-in", 401, vec![login(), again])
+        }
+        // Forms and the console are rendered elsewhere.
+        View::Unavailable | View::ResetForm { .. } | View::VerifyForm { .. } | View::Console => {
             ("unavailable-title", "unavailable", 503, Vec::new())
         }
     };
@@ -181,14 +203,7 @@ fn document(
     let style = style()?;
     let site = place.map_or("", |p| p.name.as_str());
     let facts = facts.text("site", site, language);
-    let title = language.say(heading, &facts)?;
-    let title = if site.is_empty() {
-        title
-    } else {
-        // WCAG's advice: a title says first that something went wrong.
-        let id = if status == 422 { "page-title-error" } else { "page-title" };
-        language.say(id, &Facts::default().text("title", &title, language).text("site", site, language))?
-    };
+    let title = titled(&language.say(heading, &facts)?, site, status == 422, language)?;
     let frame = context! {
         lang => language.tag,
         dir => language.direction,
@@ -200,6 +215,16 @@ fn document(
     };
     let html = template::render(name, &context! { ..own, ..frame })?;
     Ok(Page { status, headers: headers(style, status, language.tag), html })
+}
+
+/// A page's title, with the site's name where it is known.
+fn titled(title: &str, site: &str, refused: bool, language: &Language) -> Result<String, Error> {
+    if site.is_empty() {
+        return Ok(title.to_owned());
+    }
+    // WCAG's advice: a title says first that something went wrong.
+    let id = if refused { "page-title-error" } else { "page-title" };
+    language.say(id, &Facts::default().text("title", title, language).text("site", site, language))
 }
 
 /// A path of the same origin (S20): one slash, no scheme, no control character, no backslash.

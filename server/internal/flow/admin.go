@@ -170,6 +170,18 @@ func (f *Flows) EraseAccount(ctx context.Context, accountID string) (Answer, err
 	}}, nil
 }
 
+// Console answers the console's page, whose script asks for the rest.
+func (f *Flows) Console(ctx context.Context, admin bool, asker Asker) (Answer, error) {
+	switch {
+	case admin:
+		return f.page(ctx, "console", asker)
+	case asker.UserID != "":
+		return f.page(ctx, "not_admin", asker)
+	default:
+		return f.page(ctx, "log_in", asker)
+	}
+}
+
 // NoSuchRoute answers a path that is none of ours.
 func (f *Flows) NoSuchRoute(ctx context.Context, page bool, asker Asker) (Answer, error) {
 	if page {

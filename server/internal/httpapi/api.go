@@ -47,6 +47,9 @@ func New(flows *flow.Flows, log *slog.Logger) http.Handler {
 			return flows.Redeem(ctx, purpose, input, asker)
 		}))
 	}
+	mux.HandleFunc("GET /console", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, asker flow.Asker) (flow.Answer, error) {
+		return flows.Console(ctx, r.Header.Get(link.HeaderAdmin) == "1", asker)
+	}))
 	mux.HandleFunc("GET /api/v1/status", h.route(func(ctx context.Context, _ *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.Status(ctx)
 	}))
