@@ -4,9 +4,7 @@ package courier
 
 import (
 	"context"
-	"encoding/base64"
 	"net"
-	"strings"
 	"time"
 
 	"postroom/server/internal/core"
@@ -26,6 +24,9 @@ const (
 	StepData     = "data"
 	StepBody     = "body"
 	StepFinalDot = "final_dot"
+
+	// StepOAuth is of facts only: the access token. In an outcome it is StepAuth.
+	StepOAuth = "oauth"
 )
 
 // Failures where the peer gave no reply, as wasm/README.md names them.
@@ -90,6 +91,8 @@ type Courier struct {
 	Resolver *net.Resolver
 	// DialContext opens a TCP connection to an address; nil for net.Dialer's.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Observe is told the facts so far each time a step ends, and once more at the end; nil for nobody.
+	Observe func(core.Facts)
 }
 
 // Send carries one mail over a connection of its own. It gives facts and never an error; no secret is among them.
@@ -99,32 +102,17 @@ func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) c
 		ctx, cancel = context.WithTimeout(ctx, c.Deadlines.Total)
 		defer cancel()
 	}
-	talk := &conversation{courier: c, to: to, mail: mail}
+	hidden := secretsOf(to)
+	talk := &conversation{courier: c, to: to, mail: mail, notes: newNotes(hidden, c.Observe)}
 	outcome := talk.run(ctx)
+	talk.notes.finish(ctx)
 	talk.end(outcome)
 	if outcome != nil {
-		outcome.Detail = withoutSecrets(outcome.Detail, to)
+		outcome.Detail = hidden.hide(outcome.Detail)
 		if outcome.Reply != nil {
-			outcome.Reply.Text = withoutSecrets(outcome.Reply.Text, to)
+			outcome.Reply.Text = hidden.hide(outcome.Reply.Text)
 		}
 		return *outcome
 	}
 	return core.Outcome{Step: StepFinalDot, Reply: talk.accepted}
-}
-
-// withoutSecrets takes the password out of what a peer said or an error quotes, in case either echoes it.
-func withoutSecrets(text string, to core.Connection) string {
-	if to.Password == "" {
-		return text
-	}
-	for _, secret := range []string{
-		to.Password,
-		base64.StdEncoding.EncodeToString([]byte(to.Password)),
-		base64.StdEncoding.EncodeToString([]byte("\x00" + to.Username + "\x00" + to.Password)),
-	} {
-		if len(secret) >= 4 {
-			text = strings.ReplaceAll(text, secret, "[password]")
-		}
-	}
-	return text
 }

@@ -1,18 +1,12 @@
 package courier
 
 import (
+	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/textproto"
-	"os"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,16 +19,31 @@ const replyLimit = 256 << 10
 
 var errReplyTooLong = errors.New("the server's reply does not end")
 
+// notSMTP is a line that is no reply of RFC 5321 (4.2).
+type notSMTP struct{ line string }
+
+func (e *notSMTP) Error() string { return "the server's reply is not SMTP" }
+
 // line is the connection under a conversation. A step's deadline holds for all of the step, so that a peer that says
 // an octet a second does not stretch it.
 type line struct {
 	net.Conn
-	remote      string
-	over        context.Context // of all of the conversation
-	read        int
-	failed      error  // of the last Read
-	cut         bool   // the last octet read ended no line
-	onHandshake func() // called when a TLS handshake begins on this connection
+	in     *bufio.Reader
+	remote string
+	over   context.Context // of all of the conversation
+	read   int
+}
+
+func newLine(ctx context.Context, conn net.Conn, remote string) *line {
+	l := &line{remote: remote, over: ctx}
+	l.use(conn)
+	return l
+}
+
+// use goes on over that connection; what was read ahead in clear text is forgotten (RFC 3207, 6).
+func (l *line) use(conn net.Conn) {
+	l.Conn = conn
+	l.in = bufio.NewReader(bounded{l})
 }
 
 // begin starts a step that may last as long as limit, and no longer than the whole may.
@@ -46,7 +55,7 @@ func (l *line) begin(limit time.Duration) {
 			deadline = step
 		}
 	}
-	_ = l.Conn.SetDeadline(deadline)
+	_ = l.SetDeadline(deadline)
 	if l.over.Err() != nil { // ended meanwhile, and breakOff's deadline was just overwritten
 		breakOff(l.Conn)
 	}
@@ -55,207 +64,79 @@ func (l *line) begin(limit time.Duration) {
 // breakOff ends whatever waits on the connection.
 func breakOff(conn net.Conn) { _ = conn.SetDeadline(time.Unix(1, 0)) }
 
-// Read bounds what a peer may say in one step.
-func (l *line) Read(into []byte) (int, error) {
-	if l.read >= replyLimit {
+// bounded bounds what a peer may say in one step.
+type bounded struct{ line *line }
+
+// Read is io.Reader's.
+func (b bounded) Read(into []byte) (int, error) {
+	if b.line.read >= replyLimit {
 		return 0, errReplyTooLong
 	}
-	n, err := l.Conn.Read(into)
-	l.read, l.failed = l.read+n, err
-	if n > 0 {
-		l.cut = into[n-1] != '\n'
-	}
+	n, err := b.line.Conn.Read(into)
+	b.line.read += n
 	return n, err
 }
 
-// Write notices the first octet of a TLS handshake record (RFC 8446, 5.1).
-func (l *line) Write(out []byte) (int, error) {
-	if l.onHandshake != nil && len(out) > 0 && out[0] == 22 {
-		begun := l.onHandshake
-		l.onHandshake = nil
-		begun()
+// ask sends a command and reads its reply, whatever its code.
+func (l *line) ask(format string, args ...any) (*core.Reply, error) {
+	if _, err := fmt.Fprintf(l.Conn, format+"\r\n", args...); err != nil {
+		return l.lastWords(err)
 	}
-	return l.Conn.Write(out)
+	return l.reply()
+}
+
+// lastWords are what a peer said before it left, where a command no longer reached it: often a 421. Without them how it
+// left is told by the reading, which knows a close from a reset.
+func (l *line) lastWords(failed error) (*core.Reply, error) {
+	reply, err := l.reply()
+	if err != nil && !errors.Is(failed, syscall.EPIPE) && !errors.Is(failed, syscall.ECONNRESET) {
+		return nil, failed
+	}
+	return reply, err
+}
+
+// reply reads one (RFC 5321, 4.2): lines of a code, "-" where more follow, and a text that may be missing.
+func (l *line) reply() (*core.Reply, error) {
+	reply, texts := &core.Reply{}, []string(nil)
+	for {
+		said, err := l.in.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		said = strings.TrimRight(said, "\r\n")
+		code, more, text, ok := parseReply(said)
+		if !ok || (len(texts) > 0 && code != reply.Code) {
+			return nil, &notSMTP{said}
+		}
+		reply.Code, texts = code, append(texts, strings.ToValidUTF8(text, "?"))
+		if !more {
+			reply.Text = strings.Join(texts, "\n")
+			return reply, nil
+		}
+	}
+}
+
+func parseReply(said string) (code int, more bool, text string, ok bool) {
+	if len(said) < 3 {
+		return 0, false, "", false
+	}
+	for _, digit := range []byte(said[:3]) {
+		if digit < '0' || digit > '9' {
+			return 0, false, "", false
+		}
+		code = code*10 + int(digit-'0')
+	}
+	switch {
+	case len(said) == 3:
+		return code, false, "", true
+	case said[3] == ' ', said[3] == '-':
+		return code, said[3] == '-', said[4:], true
+	}
+	return 0, false, "", false
 }
 
 func (l *line) loopback() bool {
 	host, _, err := net.SplitHostPort(l.remote)
 	ip := net.ParseIP(host)
 	return err == nil && ip != nil && ip.IsLoopback()
-}
-
-// connect looks the server up and tries each of its addresses; with TLS from the start it shakes hands too.
-func (t *conversation) connect(ctx context.Context) *core.Outcome {
-	addresses, outcome := t.lookUp(ctx)
-	if outcome != nil {
-		return outcome
-	}
-	var last *core.Outcome
-	for _, address := range addresses {
-		if last = t.connectTo(ctx, address); last == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if len(addresses) > 1 {
-		last.Detail += fmt.Sprintf(" (the last of %d addresses tried)", len(addresses))
-	}
-	return last
-}
-
-func (t *conversation) lookUp(ctx context.Context) ([]string, *core.Outcome) {
-	if ip := net.ParseIP(t.to.Server); ip != nil {
-		return []string{t.to.Server}, nil
-	}
-	resolver := t.courier.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
-	looking, cancel := within(ctx, t.courier.Deadlines.DNS)
-	defer cancel()
-	addresses, err := resolver.LookupHost(looking, t.to.Server)
-	var dns *net.DNSError
-	switch {
-	case err != nil && errors.As(err, &dns) && (dns.IsTimeout || looking.Err() != nil):
-		return nil, failed(StepDNS, FailureTimeout, "the name "+t.to.Server+" was not looked up in time")
-	case err != nil && dns != nil && dns.IsNotFound:
-		return nil, failed(StepDNS, FailureDNS, "the name "+t.to.Server+" has no address")
-	case err != nil:
-		return nil, failed(StepDNS, FailureDNS, "the name "+t.to.Server+" can't be looked up: the name server is in trouble")
-	case len(addresses) == 0:
-		return nil, failed(StepDNS, FailureDNS, "the name "+t.to.Server+" has no address")
-	}
-	return addresses, nil
-}
-
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, limit)
-}
-
-func (t *conversation) connectTo(ctx context.Context, address string) *core.Outcome {
-	dial := t.courier.DialContext
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	connecting, cancel := within(ctx, t.courier.Deadlines.Connect)
-	defer cancel()
-	target := net.JoinHostPort(address, strconv.Itoa(t.to.Port))
-	conn, err := dial(connecting, "tcp", target)
-	if err != nil {
-		return failed(StepConnect, kindOf(connecting, err, StepConnect), "connecting to "+target+": "+describe(connecting, err, nil))
-	}
-	plain := &line{Conn: conn, remote: target, over: ctx}
-	// A context that ends breaks the conversation off at once.
-	stop := context.AfterFunc(ctx, func() { breakOff(conn) })
-	if t.to.Security != "tls" {
-		t.line, t.stop = plain, stop
-		return nil
-	}
-	secure := tls.Client(conn, t.tlsConfig())
-	plain.begin(t.courier.Deadlines.TLS)
-	if err := secure.Handshake(); err != nil {
-		stop()
-		_ = conn.Close()
-		return failed(StepTLS, kindOf(ctx, err, StepTLS), describe(ctx, err, plain))
-	}
-	t.line, t.stop = &line{Conn: secure, remote: target, over: ctx}, stop
-	return nil
-}
-
-// kindOf is the contract's name for how an operation failed.
-func kindOf(ctx context.Context, err error, step string) string {
-	var network net.Error
-	var protocol textproto.ProtocolError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil,
-		errors.As(err, &network) && network.Timeout() && ctx.Err() == nil:
-		return FailureTimeout
-	case ctx.Err() != nil:
-		return FailureOther
-	case certificate(err):
-		return FailureCertificate
-	case errors.As(err, &record), errors.As(err, &alert), step == StepTLS && strings.HasPrefix(err.Error(), "tls: "),
-		strings.HasPrefix(err.Error(), "remote error: tls: "):
-		return FailureTLS
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return FailureRefused
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return FailureUnreachable
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return FailureReset
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return FailureClosed
-	case errors.As(err, &protocol), errors.Is(err, errReplyTooLong):
-		return FailureProtocol
-	}
-	return FailureOther
-}
-
-func certificate(err error) bool {
-	var failed *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var name x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	return errors.As(err, &failed) || errors.As(err, &authority) || errors.As(err, &name) || errors.As(err, &invalid)
-}
-
-// describe says it in words. A peer's garbage is not quoted: it may hold anything.
-func describe(ctx context.Context, err error, on *line) string {
-	var protocol textproto.ProtocolError
-	var network net.Error
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return "broken off by Postroom itself"
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "the whole took longer than it may"
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return "the server did not answer in time"
-	case errors.As(err, &protocol):
-		return "the server's reply is not SMTP"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the server closed the connection"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the server broke the connection"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	}
-	var operation *net.OpError
-	if on == nil && errors.As(err, &operation) {
-		return operation.Err.Error()
-	}
-	return err.Error()
-}
-
-var hostNameOnce struct {
-	sync.Mutex
-	name string
-	at   time.Time
-}
-
-// hostName is this host's full name if it resolves, else "". It is looked up anew after some minutes.
-func hostName(ctx context.Context) string {
-	hostNameOnce.Lock()
-	defer hostNameOnce.Unlock()
-	if !hostNameOnce.at.IsZero() && time.Since(hostNameOnce.at) < 10*time.Minute {
-		return hostNameOnce.name
-	}
-	name, err := os.Hostname()
-	if err != nil || !strings.Contains(strings.Trim(name, "."), ".") {
-		name = ""
-	} else {
-		looking, cancel := context.WithTimeout(ctx, hostNameWait)
-		defer cancel()
-		if addresses, err := net.DefaultResolver.LookupHost(looking, name); err != nil || len(addresses) == 0 {
-			name = ""
-		}
-	}
-	hostNameOnce.name, hostNameOnce.at = name, time.Now()
-	return name
 }

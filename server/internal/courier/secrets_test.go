@@ -2,8 +2,7 @@ package courier
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -72,20 +71,12 @@ func offer(p *peer.Peer, extension string) { p.Extensions = append(p.Extensions,
 func TestACertificateThatFitsIsTaken(t *testing.T) {
 	config := peer.Certificate(t, time.Now().Add(time.Hour), "127.0.0.1")
 	p := peer.Start(t, func(p *peer.Peer) { p.TLS, p.Implicit = config, true })
-	parsed, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
-	if err != nil {
-		t.Fatal(err)
+	connection := to(p)
+	connection.Security, connection.VerifyCertificate = "tls", true
+	connection.CA = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]}))
+	if got := told(courier().Send(t.Context(), connection, mail)); got != "final_dot 250" {
+		t.Error(got)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	talk := &conversation{courier: courier(), to: core.Connection{Server: "127.0.0.1", Port: p.Port, Security: "tls", VerifyCertificate: true}, mail: mail}
-	verified := talk.tlsConfig()
-	verified.RootCAs = pool
-	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.Port), verified)
-	if err != nil {
-		t.Fatalf("our own settings refuse a good certificate: %v", err)
-	}
-	_ = conn.Close()
 }
 
 func TestAuthentication(t *testing.T) {
@@ -127,7 +118,7 @@ func TestAuthentication(t *testing.T) {
 		})
 	}
 	// Never in clear to another machine.
-	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: []string{"plain"}}, line: &line{remote: "192.0.2.1:25"}}
+	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: []string{"plain"}}, line: &line{remote: "192.0.2.1:25"}, notes: newNotes(&secrets{}, nil)}
 	if outcome := talk.authenticate(t.Context()); outcome == nil || told(*outcome) != "auth not_offered" {
 		t.Errorf("%+v", outcome)
 	}

@@ -44,7 +44,7 @@ func (f *Flows) TestMail(ctx context.Context, input Input, asker Asker) (Answer,
 	outcome := f.Outbox.SendTest(ctx, *read.Connection, outbox.TestMail{
 		ID: mail.ID, MessageID: mail.MessageID, MaskedTo: mail.MaskedTo, Locale: mail.Locale, Size: mail.Size,
 		EnvelopeFrom: mail.EnvelopeFrom, EnvelopeTo: mail.EnvelopeTo, Message: mail.Message,
-	})
+	}, nil)
 	var reply core.AppErrorResult
 	if err := f.Engine.Call(ctx, core.OpTestReply, time.Now(), core.TestReplyArgs{Outcome: outcome}, &reply); err != nil {
 		return Answer{}, err

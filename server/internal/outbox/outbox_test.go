@@ -294,7 +294,7 @@ func TestATestMailIsRecorded(t *testing.T) {
 		}{"admin@example.com", "en", w.settings.Site}, &mail); err != nil {
 			t.Fatal(err)
 		}
-		return o.SendTest(t.Context(), connection, mail)
+		return o.SendTest(t.Context(), connection, mail, nil)
 	}
 	connection := core.Connection{Server: "127.0.0.1", Port: w.peer.Port, Security: "none"}
 	if outcome := send(connection); !accepted(outcome) {

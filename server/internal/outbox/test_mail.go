@@ -29,8 +29,9 @@ const (
 )
 
 // SendTest sends a test mail at once over that connection, with the test's shorter deadlines and ctx over all,
-// and records it and its outcome as a mail. The outcome stands whether or not it could be recorded.
-func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail TestMail) core.Outcome {
+// and records it and its outcome as a mail. The outcome stands whether or not it could be recorded. observe, if not nil, is
+// told the facts each time a step ends.
+func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail TestMail, observe func(core.Facts)) core.Outcome {
 	way := &route{name: kindTest, connection: &connection}
 	recording, cancel := context.WithTimeout(ctx, 2*time.Second)
 	lease, err := o.store.InsertTest(recording, &store.NewMail{
@@ -40,7 +41,9 @@ func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail 
 	if err != nil {
 		o.notices.warn(ctx, "A test mail is sent, but not recorded: the database is out of reach or refuses it")
 	}
-	outcome := o.courier(o.tuning.Test).Send(ctx, connection, courier.Envelope{
+	tester := o.courier(o.tuning.Test)
+	tester.Observe = observe
+	outcome := tester.Send(ctx, connection, courier.Envelope{
 		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})
 	if lease == nil {

@@ -348,3 +348,15 @@ func address(text string) (string, string) {
 	address, params, _ := strings.Cut(text, ">")
 	return address, strings.TrimSpace(params)
 }
+
+// Line is the client's last command.
+func (s *Session) Line() string { return s.line }
+
+// Ask sends a challenge (RFC 4954), and gives the client's response as it came.
+func (s *Session) Ask(challenge string) string {
+	if !s.reply("334 " + base64.StdEncoding.EncodeToString([]byte(challenge))) {
+		return ""
+	}
+	line, _ := s.in.ReadString('\n')
+	return strings.TrimRight(line, "\r\n")
+}
