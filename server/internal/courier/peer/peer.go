@@ -66,6 +66,9 @@ type Session struct {
 	in   *bufio.Reader
 	mail Mail
 	line string // the client's last
+	last byte   // first octet of the last reply
+	// from, to: MAIL and RCPT were taken, so that DATA may be.
+	from, to bool
 }
 
 // Say answers so instead; the conversation goes on, as the client thinks fit.
@@ -99,6 +102,7 @@ func Reset() Action {
 // Drip says the reply an octet at a time.
 func Drip(reply string, every time.Duration) Action {
 	return func(s *Session) bool {
+		s.last = reply[0]
 		for i := range len(reply) {
 			if _, err := io.WriteString(s.Conn, reply[i:i+1]); err != nil {
 				return false
@@ -216,6 +220,14 @@ func (p *Peer) serve(conn net.Conn) {
 		if !s.do(strings.ToUpper(verb), func(s *Session) bool { return usual(s, rest) }) {
 			return
 		}
+		switch strings.ToUpper(verb) {
+		case "MAIL":
+			s.from, s.to = s.last == '2', false
+		case "RCPT":
+			s.to = s.to || s.from && s.last == '2'
+		case "DATA", "RSET", "EHLO", "HELO":
+			s.from, s.to = false, false
+		}
 	}
 }
 
@@ -230,6 +242,7 @@ func (s *Session) do(step string, usual Action) bool {
 }
 
 func (s *Session) reply(text string) bool {
+	s.last = text[0]
 	_, err := io.WriteString(s.Conn, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
 	return err == nil
 }
@@ -292,10 +305,16 @@ var usual = map[string]func(*Session, string) bool{
 		return s.reply("250 2.1.0 Ok")
 	},
 	"RCPT": func(s *Session, rest string) bool {
+		if !s.from {
+			return s.reply("503 5.5.1 Who is it from?")
+		}
 		s.mail.To, _ = address(rest)
 		return s.reply("250 2.1.5 Ok")
 	},
 	"DATA": func(s *Session, _ string) bool {
+		if !s.to {
+			return s.reply("554 5.5.1 No valid recipients")
+		}
 		if !s.reply("354 Go on") {
 			return false
 		}
