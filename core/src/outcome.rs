@@ -70,7 +70,8 @@ pub fn peer_words(outcome: &Outcome) -> String {
     if words.is_empty() { one_line(&outcome.detail) } else { words }
 }
 
-fn one_line(text: &str) -> String {
+/// A peer's words as one line without controls, their addresses masked, at most 500 octets.
+pub(crate) fn one_line(text: &str) -> String {
     let visible: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     let mut line = String::new();
     for word in visible.split_whitespace() {

@@ -22,6 +22,7 @@ import (
 	"postroom/server/internal/engine"
 	"postroom/server/internal/flow"
 	"postroom/server/internal/httpapi"
+	"postroom/server/internal/incidents"
 	"postroom/server/internal/limits"
 	"postroom/server/internal/link"
 	"postroom/server/internal/metrics"
@@ -80,6 +81,7 @@ type service struct {
 	feed   *feed
 	engine *engine.Engine
 	store  *store.Store
+	alerts *incidents.Incidents
 	outbox *outbox.Outbox
 	flows  *flow.Flows
 	server *http.Server
@@ -136,7 +138,10 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if s.store, err = store.Open(ctx, snapshot.DataSource); err != nil {
 		return nil, err
 	}
-	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot, Metrics: s.metrics})
+	if s.alerts, err = incidents.New(incidents.Options{Store: s.store, Engine: s.engine, Log: log, Webhook: snapshot.AlertWebhook}); err != nil {
+		return nil, err
+	}
+	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot, Incidents: s.alerts, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +166,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	}
 	go from.Server.WhenGone(ctx, func() { end(errServerGone) })
 	go s.sweep()
+	go s.alerts.Run(ctx)
 	go s.watchShim()
 	return s, nil
 }
@@ -258,6 +264,7 @@ func (s *service) apply(raw []byte) error {
 		return nil
 	}
 	s.latest.Store(snapshot)
+	s.alerts.Apply(snapshot.AlertWebhook)
 	s.reapply()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postroom/server/internal/httpapi"
+	"postroom/server/internal/incidents"
 	"postroom/server/internal/link"
 	"postroom/server/internal/store"
 )
@@ -113,7 +114,7 @@ func (s *service) takeActs(r *http.Request) []link.Act {
 	}
 	var acts []link.Act
 	for _, act := range taken {
-		acts = append(acts, link.Act{ID: act.ID, Audit: audit(act)})
+		acts = append(acts, link.Act{ID: act.ID, Audit: audit(act), Message: message(act)})
 	}
 	return acts
 }
@@ -131,4 +132,13 @@ func audit(act store.Act) *link.Audit {
 	return &link.Audit{
 		Event: record.Event, Success: record.Status == "success", UserID: record.UserID, Address: record.ClientAddress, Params: params,
 	}
+}
+
+// message is an act that tells the system admins.
+func message(act store.Act) *link.Message {
+	var message incidents.Message
+	if act.Kind != store.ActMessage || json.Unmarshal(act.Body, &message) != nil {
+		return nil
+	}
+	return &link.Message{Text: message.Text}
 }

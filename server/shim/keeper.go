@@ -250,15 +250,24 @@ func (k *keeper) obey(ctx context.Context, line link.Line) {
 	if line.Switch != nil {
 		_ = k.carryOut(ctx, *line.Switch) // the service asks again
 	}
-	if len(line.Acts) == 0 {
-		return
+	if line.Aside != nil {
+		sayAside(k.api, *line.Aside)
 	}
 	var carried link.Done
 	for _, act := range line.Acts {
 		if act.Audit != nil {
 			writeAudit(k.api, *act.Audit, nil)
 		}
+		if act.Message != nil {
+			if err := tellAdmins(k.api, act.ID, *act.Message); err != nil {
+				k.api.LogError("the system admins could not be told; it is tried again", "error", err.Error())
+				continue
+			}
+		}
 		carried.IDs = append(carried.IDs, act.ID)
+	}
+	if len(carried.IDs) == 0 {
+		return
 	}
 	done, err := json.Marshal(carried)
 	if err == nil {

@@ -33,9 +33,9 @@ func switchMail(api plugin.API, to link.Switch) error {
 	if to.On && to.Settings.SMTPServer != "127.0.0.1" {
 		return errors.New("the relay is on this machine's loopback address, and mail is pointed nowhere else")
 	}
-	bot, err := api.EnsureBotUser(&model.Bot{Username: pluginID, DisplayName: "Postroom", Description: "Tells system admins about mail."})
+	bot, err := ensureBot(api)
 	if err != nil {
-		return fmt.Errorf("the plugin's bot could not be made: %w", err)
+		return err
 	}
 	session, appErr := api.CreateSession(&model.Session{
 		UserId: bot, Roles: model.SystemUserRoleId + " " + model.SystemAdminRoleId, ExpiresAt: model.GetMillis() + sessionFor.Milliseconds(),

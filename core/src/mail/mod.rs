@@ -23,7 +23,7 @@ pub use address::mask;
 pub use base::Base;
 pub use compose::compose;
 pub(crate) use compose::site_name;
-pub(crate) use moment::Moment;
+pub(crate) use moment::{Calendar, Moment};
 
 use crate::Kind;
 

@@ -73,6 +73,8 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpReadForm:             {core.ReadFormArgs{}, core.ReadFormResult{}},
 	core.OpRedeem:               {core.LandingArgs{}, core.RedeemResult{}},
 	core.OpRedeemOutcome:        {core.RedeemOutcomeArgs{}, core.RedeemOutcomeResult{}},
+	core.OpAlert:                {core.AlertArgs{}, core.AlertResult{}},
+	core.OpWatch:                {core.WatchArgs{}, core.WatchResult{}},
 	core.OpPage:                 {core.PageArgs{}, core.PageResult{}},
 	core.OpAppError:             {core.AppErrorArgs{}, core.AppErrorResult{}},
 }

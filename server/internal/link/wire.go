@@ -30,6 +30,8 @@ const (
 	PathSupport  = "/shim/support"
 	// PathDeactivated is told the id of an account that was deactivated, as the body.
 	PathDeactivated = "/shim/deactivated"
+	// PathCommand gives the slash command to be registered, a CommandWords, and takes a Command that was typed.
+	PathCommand = "/shim/command"
 )
 
 // Handover is what the shim gives a service at its start, as JSON over a pipe: it holds secrets.
@@ -72,6 +74,8 @@ type Line struct {
 	Relay bool `json:"relay,omitempty"`
 	// Switch is to be carried out, and its outcome reported.
 	Switch *Switch `json:"switch,omitempty"`
+	// Aside is shown to one user.
+	Aside *Aside `json:"aside,omitempty"`
 }
 
 // LogRecord is a line of the service's log, to be written to Mattermost's.
@@ -83,7 +87,60 @@ type LogRecord struct {
 
 // Act is something only the plugin API can do. It is offered again until the shim has said Done with its ID.
 type Act struct {
-	ID    int64  `json:"id"`
+	ID      int64    `json:"id"`
+	Audit   *Audit   `json:"audit,omitempty"`
+	Message *Message `json:"message,omitempty"`
+}
+
+// Message is for every system admin, from the plugin's bot, as Markdown.
+type Message struct {
+	Text string `json:"text"`
+}
+
+// Aside is what one user alone sees in a channel, until they reload it, as Markdown.
+type Aside struct {
+	UserID    string `json:"user_id"`
+	ChannelID string `json:"channel_id"`
+	Text      string `json:"text"`
+}
+
+// CommandWords are the slash command as it is registered.
+type CommandWords struct {
+	Trigger     string           `json:"trigger"`
+	Title       string           `json:"title"`
+	Hint        string           `json:"hint"`
+	Help        string           `json:"help"`
+	Subcommands []SubcommandHelp `json:"subcommands"`
+}
+
+// SubcommandHelp is one of its words; Argument is nil where it takes none.
+type SubcommandHelp struct {
+	Name     string        `json:"name"`
+	Hint     string        `json:"hint"`
+	Help     string        `json:"help"`
+	Argument *ArgumentHelp `json:"argument"`
+}
+
+// ArgumentHelp is what a subcommand takes.
+type ArgumentHelp struct {
+	Hint string `json:"hint"`
+	Help string `json:"help"`
+}
+
+// Command is what a system admin typed. Restricted: RestrictSystemAdmin is on.
+type Command struct {
+	Text       string `json:"text"` // all of it, "/postroom status"
+	UserID     string `json:"user_id"`
+	ChannelID  string `json:"channel_id"`
+	Address    string `json:"address"`
+	RequestID  string `json:"request_id"`
+	UserAgent  string `json:"user_agent"`
+	Restricted bool   `json:"restricted"`
+}
+
+// CommandReply is shown to whoever typed it, as Markdown.
+type CommandReply struct {
+	Text  string `json:"text"`
 	Audit *Audit `json:"audit,omitempty"`
 }
 

@@ -31,16 +31,18 @@ type Engine interface {
 	Call(ctx context.Context, op string, now time.Time, args, out any) error
 }
 
-// Options are what an Outbox is made of; all of it is needed but Tuning and Metrics.
+// Options are what an Outbox is made of; all of it is needed but Incidents, Tuning and Metrics.
 type Options struct {
 	Store    *store.Store
 	Engine   Engine
 	Log      *slog.Logger
 	Node     string             // names this process in leases and River, unique among those alive
 	Settings *settings.Snapshot // the first; Apply swaps it
-	Tuning   *Tuning            // nil for Defaults
-	Metrics  *metrics.Metrics   // counts attempts; nil for nobody
-	Clock    func() time.Time   // the node's, nil for time.Now; tests put it off
+	// Incidents hears what the admins are to be told of; nil for nobody.
+	Incidents Incidents
+	Tuning    *Tuning          // nil for Defaults
+	Metrics   *metrics.Metrics // counts attempts; nil for nobody
+	Clock     func() time.Time // the node's, nil for time.Now; tests put it off
 }
 
 // Outbox is this node's share of the outbox. It is safe for concurrent use.
@@ -52,6 +54,8 @@ type Outbox struct {
 	tuning Tuning
 	count  *metrics.Metrics
 	clock  clock
+	// incidents is never nil.
+	incidents Incidents
 
 	current atomic.Pointer[current]
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
@@ -102,6 +106,9 @@ func New(options Options) (*Outbox, error) {
 	}
 	if o.clock.node = options.Clock; o.clock.node == nil {
 		o.clock.node = time.Now
+	}
+	if o.incidents = options.Incidents; o.incidents == nil {
+		o.incidents = untold{}
 	}
 	o.notices.log = options.Log
 	o.upstream.init()

@@ -41,6 +41,7 @@ type plugin struct {
 	UpstreamConnections  *number
 	UpstreamPerMinute    *number
 	RetentionDays        *number
+	AlertWebhook         string
 }
 
 type number int64
@@ -96,6 +97,7 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 		UpstreamConnections:  int(pick("UpstreamConnections", in.Plugin.UpstreamConnections, DefaultUpstreamConnections, 2, 1000)),
 		UpstreamPerMinute:    int(pick("UpstreamPerMinute", in.Plugin.UpstreamPerMinute, 0, 0, 1_000_000)),
 		RetentionDays:        int(pick("RetentionDays", in.Plugin.RetentionDays, 30, 1, 3650)),
+		AlertWebhook:         strings.TrimSpace(in.Plugin.AlertWebhook),
 		MaximumPayload:       in.Service.MaximumPayloadSizeBytes,
 		ListenAddress:        in.Service.ListenAddress,
 		TLS:                  in.Service.ConnectionSecurity == "TLS",

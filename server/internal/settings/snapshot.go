@@ -19,7 +19,7 @@ const (
 const DefaultUpstreamConnections = 50
 
 // Snapshot is everything the service knows of its configuration. It is never changed once made.
-// DataSource, AtRestKey and Email are secret.
+// DataSource, AtRestKey, Email and AlertWebhook are secret.
 type Snapshot struct {
 	DataSource string
 	AtRestKey  string
@@ -38,6 +38,8 @@ type Snapshot struct {
 	UpstreamPerMinute   int
 	// RetentionDays is how long a mail stays in the list.
 	RetentionDays int
+	// AlertWebhook is told of incidents; empty for none.
+	AlertWebhook string
 
 	// MaximumPayload is Mattermost's MaximumPayloadSizeBytes.
 	MaximumPayload int64

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Act is something only the shim can do (an audit record), waiting for it.
+// Act is something that waits to be done elsewhere: what only the shim can (an audit record, a message), or the webhook.
 type Act struct {
 	ID        int64           `json:"id"`
 	Kind      string          `json:"kind"`
@@ -17,8 +17,13 @@ type Act struct {
 	CreatedAt time.Time       `json:"created_at"`
 }
 
-// ActAudit is the kind of an act whose body is an AuditRecord.
-const ActAudit = "audit"
+// Kinds of acts.
+const (
+	ActAudit   = "audit"   // the body is an AuditRecord
+	ActMessage = "message" // to the system admins
+	// ActWebhook waits for a service, not for a shim.
+	ActWebhook = "webhook"
+)
 
 // AuditRecord is S33's: who asked, from where, what was decided. It holds no token and no unmasked address.
 type AuditRecord struct {
@@ -34,10 +39,20 @@ type AuditRecord struct {
 
 const insertAct = `INSERT INTO postroom.acts (kind, body) VALUES ($1, $2::jsonb)`
 
-// TakeActs takes up to limit of the oldest acts for the length of lease: nobody else gets them meanwhile.
+// TakeActs takes up to limit of the oldest acts that a shim does for the length of lease: nobody else gets them
+// meanwhile.
 func (s *Store) TakeActs(ctx context.Context, limit int, lease time.Duration) ([]Act, error) {
+	return s.takeActs(ctx, limit, lease, `kind <> '`+ActWebhook+`'`)
+}
+
+// TakeWebhooks takes what the webhook is to be told, likewise.
+func (s *Store) TakeWebhooks(ctx context.Context, limit int, lease time.Duration) ([]Act, error) {
+	return s.takeActs(ctx, limit, lease, `kind = '`+ActWebhook+`'`)
+}
+
+func (s *Store) takeActs(ctx context.Context, limit int, lease time.Duration, which string) ([]Act, error) {
 	rows, err := s.pool.Query(ctx, `UPDATE postroom.acts a SET taken_until = now() + $2::interval
-		FROM (SELECT id FROM postroom.acts WHERE taken_until IS NULL OR taken_until <= now()
+		FROM (SELECT id FROM postroom.acts WHERE `+which+` AND (taken_until IS NULL OR taken_until <= now())
 			ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) free
 		WHERE a.id = free.id RETURNING a.id, a.kind, a.body::text, a.created_at`, max(1, limit), lease)
 	if err != nil {

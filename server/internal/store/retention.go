@@ -36,6 +36,8 @@ func (s *Store) Prune(ctx context.Context, keep Retention) error {
 			WHERE held_by = 'site_url' AND finished_at IS NULL AND expires_at < now() - $2::interval LIMIT $1)`, []any{keep.Bodies, keep.Words}},
 		{`DELETE FROM postroom.account_limits WHERE (account_id, kind) IN (SELECT account_id, kind FROM postroom.account_limits
 			WHERE tat_ms < (extract(epoch FROM now() - $2::interval) * 1000)::bigint LIMIT $1)`, []any{keepLimits}},
+		{`DELETE FROM postroom.incidents WHERE id IN (SELECT id FROM postroom.incidents
+			WHERE told_closed_at < now() - $2::interval LIMIT $1)`, []any{keep.Mails}},
 		{`DELETE FROM postroom.acts WHERE id IN (SELECT id FROM postroom.acts
 			WHERE created_at < now() - $2::interval LIMIT $1)`, []any{keep.Mails}},
 	} {
