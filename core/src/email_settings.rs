@@ -7,7 +7,7 @@ use crate::wire::Base64;
 use crate::{AppError, Connection, Error, Mechanism, Security, TlsVersion, app_error};
 
 /// `model.FakeSetting`: what Mattermost's API shows in place of a saved secret.
-const PLACEHOLDER: &str = "********************************";
+pub(crate) const PLACEHOLDER: &str = "********************************";
 
 /// What Mattermost saves where no server was set (`EmailSMTPDefaultServer`, `EmailSMTPDefaultPort`).
 const UNSET_SERVER: (&str, &str) = ("localhost", "10025");

@@ -191,6 +191,7 @@ pub enum Mechanism {
     /// CRAM-MD5 (RFC 2195).
     CramMd5,
     /// SCRAM-SHA-256 (RFC 7677).
+    #[serde(rename = "scram_sha_256")]
     ScramSha256,
     /// XOAUTH2 (Google, Microsoft).
     Xoauth2,

@@ -38,6 +38,8 @@ const (
 	drainWithin = 5 * time.Second
 	// orphanDrain is for a server that is gone: nothing of ours may outlive it by more than 5 s (R24).
 	orphanDrain = 2 * time.Second
+	// lookAtFilesEvery is how soon a renewed secret is taken up.
+	lookAtFilesEvery = 30 * time.Second
 	// sweepEvery is how often leftovers of interrupted redemptions are looked for.
 	sweepEvery = 10 * time.Minute
 )
@@ -77,6 +79,7 @@ type service struct {
 	from   link.Handover
 	node   string                            // this process in leases and among the nodes
 	latest atomic.Pointer[settings.Snapshot] // as Mattermost has them
+	raw    atomic.Pointer[[]byte]            // what that was read from; secret
 	log    *slog.Logger
 	feed   *feed
 	engine *engine.Engine
@@ -130,6 +133,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 		return nil, err
 	}
 	s.latest.Store(snapshot)
+	s.raw.Store((*[]byte)(&from.Settings))
 	s.warn(warnings)
 	if s.engine, err = s.openEngine(); err != nil {
 		return nil, err
@@ -167,6 +171,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	go from.Server.WhenGone(ctx, func() { end(errServerGone) })
 	go s.sweep()
 	go s.alerts.Run(ctx)
+	go s.watchFiles()
 	go s.watchShim()
 	return s, nil
 }
@@ -265,6 +270,7 @@ func (s *service) apply(raw []byte) error {
 	}
 	s.latest.Store(snapshot)
 	s.alerts.Apply(snapshot.AlertWebhook)
+	s.raw.Store(&raw)
 	s.reapply()
 	return nil
 }
@@ -304,6 +310,25 @@ func (s *service) sweep() {
 		case <-s.ctx.Done():
 			return
 		case <-time.After(sweepEvery):
+		}
+	}
+}
+
+// watchFiles reads the settings again when a file that one of them refers to was replaced, as secrets are where they are
+// renewed.
+func (s *service) watchFiles() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(lookAtFilesEvery):
+		}
+		if !s.latest.Load().FilesChanged() {
+			continue
+		}
+		s.log.Info("a file that the settings refer to has changed, and is read again")
+		if err := s.apply(*s.raw.Load()); err != nil {
+			s.log.Error("the settings can't be read again; the old ones stay", "error", err)
 		}
 	}
 }

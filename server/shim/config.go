@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/mattermost/mattermost/server/public/model"
 	"github.com/mattermost/mattermost/server/public/plugin"
@@ -23,6 +24,8 @@ func readConfig(api plugin.API) (*config, error) {
 		return nil, fmt.Errorf("the server's configuration could not be read: Mattermost gave none")
 	}
 	// The RPC drops pointers to zero values, so nil is 0, "" or false here, never "default".
+	plugins := api.GetPluginConfig()
+	environment, variables := fromEnvironment(plugins)
 	settings, err := json.Marshal(map[string]any{
 		"Service":      cfg.ServiceSettings,
 		"Sql":          cfg.SqlSettings,
@@ -30,7 +33,9 @@ func readConfig(api plugin.API) (*config, error) {
 		"Team":         cfg.TeamSettings,
 		"Support":      cfg.SupportSettings,
 		"Localization": cfg.LocalizationSettings,
-		"Plugin":       api.GetPluginConfig(),
+		"Plugin":       plugins,
+		"Environment":  environment,
+		"Variables":    variables,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the server's configuration could not be handed on: %w", err)
@@ -40,6 +45,33 @@ func readConfig(api plugin.API) (*config, error) {
 		restrictAdmin:  model.SafeDereference(cfg.ExperimentalSettings.RestrictSystemAdmin),
 		settings:       settings,
 	}, nil
+}
+
+// fromEnvironment are the variables POSTROOM_… of the server's process, which the plugin inherits, and those that a setting
+// names as env:NAME, Mattermost's own less. They hold secrets: with the settings they go to the service over its pipe and
+// its socket, as the service's own environment may be read by others.
+func fromEnvironment(plugins map[string]any) (environment, variables map[string]string) {
+	environment, variables = map[string]string{}, map[string]string{}
+	refer := func(value any) {
+		text, _ := value.(string)
+		name, is := strings.CutPrefix(strings.TrimSpace(text), "env:")
+		if name = strings.TrimSpace(name); !is || strings.HasPrefix(strings.ToUpper(name), "MM_") {
+			return
+		}
+		if held, set := os.LookupEnv(name); set {
+			variables[name] = held
+		}
+	}
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "POSTROOM_") {
+			environment[name] = value
+			refer(value)
+		}
+	}
+	for _, value := range plugins {
+		refer(value)
+	}
+	return environment, variables
 }
 
 // exit ends the shim when its server is gone; nobody is left to call OnDeactivate.

@@ -59,6 +59,7 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpComposeTest:          {core.ComposeTestArgs{}, core.ComposeTestResult{}},
 	core.OpReadTest:             {core.ReadTestArgs{}, core.ReadTestResult{}},
 	core.OpMattermostConnection: {core.MattermostConnectionArgs{}, core.MattermostConnectionResult{}},
+	core.OpConnections:          {core.ConnectionsArgs{}, core.ConnectionsResult{}},
 	core.OpTestReply:            {core.TestReplyArgs{}, core.AppErrorResult{}},
 	core.OpJudge:                {core.JudgeArgs{}, core.JudgeResult{}},
 	core.OpKey:                  {core.KeyArgs{}, core.KeyResult{}},

@@ -59,6 +59,7 @@ func (c *current) asSaved() *settings.Snapshot {
 // Mattermost's name the relay.
 func (f *Flows) Apply(ctx context.Context, snapshot *settings.Snapshot) *settings.Snapshot {
 	saved := snapshot.Email
+	snapshot = f.withConnections(ctx, snapshot)
 	snapshot, upstreamErr := f.Switching.Upstream(ctx, snapshot)
 	if upstreamErr != nil && !f.toldOf(upstreamErr) {
 		f.Log.Error("Mattermost's mail comes to the relay, and where it goes on to is not known: it waits", "error", upstreamErr)

@@ -34,15 +34,17 @@ type LogLine struct {
 // Support is what a developer needs to help an admin. It is made from a list of what may be shown, never by leaving
 // out what may not: no secret, address, token, link or body is in it (S29).
 type Support struct {
-	WrittenAt time.Time           `json:"written_at"`
-	Process   Process             `json:"process"`
-	Core      engine.SelfTest     `json:"core"`
-	CoreStats engine.Stats        `json:"core_stats"`
-	Settings  shownSettings       `json:"settings"`
-	Outbox    outbox.Status       `json:"outbox"`
-	Queue     store.Queue         `json:"queue"`
-	Relay     RelayStatus         `json:"relay"`
-	Database  store.DatabaseFacts `json:"database"`
+	WrittenAt time.Time       `json:"written_at"`
+	Process   Process         `json:"process"`
+	Core      engine.SelfTest `json:"core"`
+	CoreStats engine.Stats    `json:"core_stats"`
+	Settings  shownSettings   `json:"settings"`
+	// Connections are those that there are, and Postroom's own settings, less what is secret.
+	Connections ConnectionList      `json:"connections"`
+	Outbox      outbox.Status       `json:"outbox"`
+	Queue       store.Queue         `json:"queue"`
+	Relay       RelayStatus         `json:"relay"`
+	Database    store.DatabaseFacts `json:"database"`
 	// Troubled are the newest mails that failed, wait or were perhaps delivered.
 	Troubled []store.Mail `json:"troubled"`
 	// Missing says what could not be gathered.
@@ -59,6 +61,9 @@ type shownSettings struct {
 	LimitAccountPerHour  int        `json:"limit_account_per_hour"`
 	LimitClientPerMinute int        `json:"limit_client_per_minute"`
 	LimitTotalPerMinute  int        `json:"limit_total_per_minute"`
+	UpstreamConnections  int        `json:"upstream_connections"`
+	UpstreamPerMinute    int        `json:"upstream_per_minute"`
+	RetentionDays        int        `json:"retention_days"`
 	AtRestKeySet         bool       `json:"at_rest_key_set"`
 	ListenAddress        string     `json:"listen_address"`
 	TLS                  bool       `json:"tls"`
@@ -91,11 +96,13 @@ func (f *Flows) Support(ctx context.Context) Support {
 	out := Support{
 		WrittenAt: time.Now().UTC(), Process: f.Process(), Core: f.Engine.SelfTest(), CoreStats: f.Engine.Stats(),
 		Outbox: f.Outbox.Status(ctx), Relay: f.Switching.Status(ctx, in.saved), Troubled: []store.Mail{}, Missing: []string{},
+		Connections: f.connectionList(ctx),
 		Settings: shownSettings{
 			Connection: in.Connection, SiteURL: in.Site.URL, DefaultLocale: in.Site.DefaultLocale,
 			ResetLifetimeMS: in.Site.ResetLifetimeMS, VerifyLifetimeMS: in.Site.VerifyLifetimeMS,
 			LimitAccountPerHour: in.LimitAccountPerHour, LimitClientPerMinute: in.LimitClientPerMinute,
-			LimitTotalPerMinute: in.LimitTotalPerMinute, AtRestKeySet: in.AtRestKey != "", ListenAddress: in.ListenAddress, TLS: in.TLS,
+			LimitTotalPerMinute: in.LimitTotalPerMinute, UpstreamConnections: in.UpstreamConnections, UpstreamPerMinute: in.UpstreamPerMinute,
+			RetentionDays: in.RetentionDays, AtRestKeySet: in.AtRestKey != "", ListenAddress: in.ListenAddress, TLS: in.TLS,
 		},
 	}
 	missing := func(what string, err error) {

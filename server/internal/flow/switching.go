@@ -81,6 +81,8 @@ func (s *Switching) Upstream(ctx context.Context, snapshot *settings.Snapshot) (
 	waiting.Email, waiting.Connection = json.RawMessage(`{}`), settings.ConnectionMattermost
 	original, err := s.before(ctx, snapshot)
 	switch {
+	case snapshot.UsesOwn() && (err != nil || original == nil): // where Mattermost's mail went before does not matter
+		return snapshot, nil
 	case err != nil:
 		return &waiting, err
 	case original == nil:

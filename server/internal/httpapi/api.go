@@ -71,6 +71,9 @@ func New(flows *flow.Flows, log *slog.Logger) http.Handler {
 	mux.HandleFunc("POST /api/v1/outbox/decide", h.route(func(ctx context.Context, _ *http.Request, input flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.Decide(ctx, input)
 	}))
+	mux.HandleFunc("GET /api/v1/connections", h.route(func(ctx context.Context, _ *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
+		return flows.Connections(ctx)
+	}))
 	mux.HandleFunc("GET /api/v1/support", h.route(func(ctx context.Context, _ *http.Request, _ flow.Input, _ flow.Asker) (flow.Answer, error) {
 		return flows.SupportAnswer(ctx)
 	}))

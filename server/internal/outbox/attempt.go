@@ -18,7 +18,7 @@ import (
 type attempt struct {
 	o     *Outbox
 	in    *current
-	way   *route
+	way   *way
 	lease *store.Lease
 	clear *core.OpenResult // the mail, where it need not be opened
 	end   func(context.Context, pgx.Tx) error
@@ -112,7 +112,7 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 }
 
 // result is the core's judgement of an outcome.
-func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *route, outcome core.Outcome) *store.Result {
+func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *way, outcome core.Outcome) *store.Result {
 	now := lease.Clock()
 	judged, err := o.judge(ctx, now, outcome, lease)
 	if err != nil {
@@ -152,7 +152,7 @@ func accepted(outcome core.Outcome) bool {
 // fault is what becomes of an attempt that failed in our own code, with an outcome that could not be judged or, where it
 // is nil, before the mail was on its way (R12, R13). The core decides; where it can't be asked at all an accepted mail is
 // still accepted, and any other waits.
-func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, way *route, cause error, outcome *core.Outcome) *store.Result {
+func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, way *way, cause error, outcome *core.Outcome) *store.Result {
 	result := &store.Result{Connection: way.name, Fault: true}
 	faults, err := o.store.Faults(ctx, lease.MailID)
 	if err != nil {

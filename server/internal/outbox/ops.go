@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -87,7 +86,7 @@ type current struct {
 
 	mu    sync.Mutex
 	keyID string
-	way   *route
+	ways  []*way // of mail, the preferred first
 }
 
 // siteURL is how the guard compares it.
@@ -108,41 +107,4 @@ func (o *Outbox) key(ctx context.Context, in *current) (string, error) {
 		in.keyID = out.KeyID
 	}
 	return out.KeyID, err
-}
-
-// route is where mail goes; connection is nil for capture.
-type route struct {
-	name       string
-	connection *core.Connection
-}
-
-var errNoServer = errors.New("the connection is set to Mattermost's own, and EmailSettings.SMTPServer is not set; set it, or choose another connection")
-
-func (o *Outbox) route(ctx context.Context, in *current) (*route, error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.way != nil {
-		return in.way, nil
-	}
-	if in.Connection == settings.ConnectionCapture {
-		in.way = &route{name: settings.ConnectionCapture}
-		return in.way, nil
-	}
-	email := in.Email
-	if len(email) == 0 {
-		email = json.RawMessage("{}")
-	}
-	var out core.MattermostConnectionResult
-	err := o.engine.Call(ctx, core.OpMattermostConnection, time.Now(), core.MattermostConnectionArgs{Settings: email}, &out)
-	switch {
-	case err != nil:
-		return nil, err
-	case out.Connection != nil:
-		in.way = &route{name: settings.ConnectionMattermost, connection: out.Connection}
-	case in.Connection == settings.ConnectionMattermost:
-		return nil, errNoServer
-	default:
-		in.way = &route{name: settings.ConnectionCapture}
-	}
-	return in.way, nil
 }

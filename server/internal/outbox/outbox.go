@@ -209,7 +209,7 @@ const (
 type Status struct {
 	State      string           `json:"state"`
 	Problem    string           `json:"problem"`    // why Starting, Held or Broken, in plain words
-	Connection string           `json:"connection"` // mattermost, capture; empty when it can't be told
+	Connection string           `json:"connection"` // primary, fallback, mattermost, capture; empty when it can't be told
 	Counts     map[string]int64 `json:"counts"`     // mails by state; nil when the database is out of reach
 	FilledFor  string           `json:"filled_for"` // the SiteURL it was filled under, while Held
 	Warnings   []string         `json:"warnings"`
@@ -230,8 +230,8 @@ func (o *Outbox) Status(ctx context.Context) Status {
 		status.FilledFor = o.filled
 	}
 	o.mu.Unlock()
-	if route, err := o.route(ctx, o.current.Load()); err == nil {
-		status.Connection = route.name
+	if ways, err := o.ways(ctx, o.current.Load()); err == nil {
+		status.Connection = ways[0].name
 	}
 	if counts, err := o.store.Counts(ctx); err == nil {
 		status.Counts = counts

@@ -43,7 +43,7 @@ func (w *requestWorker) Work(ctx context.Context, job *river.Job[requestArgs]) e
 func (o *Outbox) later(ctx context.Context, what string, err error, job *rivertype.JobRow) error {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errMoved):
-	case coreCode(err) != "", errors.Is(err, errNoServer): // says what to mend, in the same words each time
+	case coreCode(err) != "", errors.As(err, new(*routeError)): // says what to mend, in the same words each time
 		o.notices.warn(ctx, what+": "+err.Error())
 	case errors.Is(err, engine.ErrTrapped), errors.Is(err, engine.ErrDeadline), errors.Is(err, engine.ErrEntropy):
 		o.notices.warn(ctx, what+": the core fails at it")

@@ -54,8 +54,9 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[sendArgs]) error {
 func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.Duration, error) {
 	o, in, id := w.o, w.o.current.Load(), job.Args.MailID
 	key, keyErr := o.key(ctx, in)
-	way, wayErr := o.route(ctx, in)
+	ways, wayErr := o.ways(ctx, in)
 	if keyErr == nil && wayErr == nil {
+		way := ways[0]
 		if way.connection != nil {
 			entered, err := o.enter(ctx, job.Queue, id, key)
 			if err != nil {

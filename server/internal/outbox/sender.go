@@ -13,7 +13,7 @@ import (
 type sender struct {
 	o     *Outbox
 	in    *current
-	way   *route
+	way   *way
 	taken time.Time
 	place chan struct{}
 	class string
@@ -21,10 +21,11 @@ type sender struct {
 
 // freeSender takes a place among those of a class, nil when none is free or the settings allow no sending now.
 func (o *Outbox) freeSender(ctx context.Context, in *current, class string) *sender {
-	way, err := o.route(ctx, in)
+	ways, err := o.ways(ctx, in)
 	if err != nil || !o.working() {
 		return nil
 	}
+	way := ways[0]
 	// Where the rate is limited a mail waits for its turn in River's hands; a sender waits for nothing.
 	if o.upstream.limited() != nil || !o.upstream.try(class) {
 		return nil

@@ -32,7 +32,7 @@ const (
 // and records it and its outcome as a mail. The outcome stands whether or not it could be recorded. observe, if not nil, is
 // told the facts each time a step ends.
 func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail TestMail, observe func(core.Facts)) core.Outcome {
-	way := &route{name: kindTest, connection: &connection}
+	way := &way{name: kindTest, connection: &connection}
 	recording, cancel := context.WithTimeout(ctx, 2*time.Second)
 	lease, err := o.store.InsertTest(recording, &store.NewMail{
 		ID: mail.ID, Kind: kindTest, MaskedTo: mail.MaskedTo, Locale: mail.Locale, MessageID: mail.MessageID, Size: mail.Size,

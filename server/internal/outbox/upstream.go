@@ -119,12 +119,9 @@ func (o *Outbox) shareUpstream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in := o.current.Load()
-	args := core.UpstreamArgs{
-		Connections: in.UpstreamConnections, Nodes: nodes, PerWindow: in.UpstreamPerMinute, WindowMS: o.tuning.RateWindow.Milliseconds(),
-	}
-	if args.Connections < 1 {
-		args.Connections = settings.DefaultUpstreamConnections
+	args := core.UpstreamArgs{Connections: settings.DefaultUpstreamConnections, Nodes: nodes, WindowMS: o.tuning.RateWindow.Milliseconds()}
+	if ways, err := o.ways(ctx, o.current.Load()); err == nil && ways[0].connection != nil {
+		args.Connections, args.PerWindow = ways[0].connections, ways[0].perMinute
 	}
 	o.upstream.mu.Lock()
 	same := o.upstream.asked == args

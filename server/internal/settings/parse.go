@@ -27,38 +27,11 @@ type handed struct {
 	// Support and Localization give what mails and pages say.
 	Support      struct{ SupportEmail string }
 	Localization struct{ DefaultServerLocale string }
-	Plugin       plugin
+	Plugin       map[string]json.RawMessage
+	// Environment are the variables POSTROOM_… of the server's process, by name; Variables those that a setting names.
+	Environment map[string]string
+	Variables   map[string]string
 }
-
-// plugin is the plugin's own settings; Mattermost stores their keys in lower case. A number may be typed as text.
-type plugin struct {
-	Connection           string
-	ResetLinkMinutes     *number
-	VerifyLinkHours      *number
-	LimitAccountPerHour  *number
-	LimitClientPerMinute *number
-	LimitTotalPerMinute  *number
-	UpstreamConnections  *number
-	UpstreamPerMinute    *number
-	RetentionDays        *number
-	AlertWebhook         string
-}
-
-type number int64
-
-// UnmarshalJSON reads 5, 5.0 and "5".
-func (n *number) UnmarshalJSON(raw []byte) error {
-	value, err := strconv.ParseFloat(strings.TrimSpace(strings.Trim(string(raw), `"`)), 64)
-	if err != nil || value != float64(int64(value)) {
-		*n = invalid
-		return nil
-	}
-	*n = number(value)
-	return nil
-}
-
-// invalid marks a number that can't be read: its setting's default is used, and the admin told.
-const invalid number = -1 << 62
 
 // Parse makes the snapshot. A plugin setting that can't be used is replaced by its default, with a warning that
 // names it and the mend, so that a slip in the console stops no mail; only JSON that isn't any is an error.
@@ -67,16 +40,19 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return nil, nil, fmt.Errorf("the settings could not be read: %w", describe(err))
 	}
+	own := ownSettings(in.Plugin, in.Environment)
 	var warnings []string
-	pick := func(name string, value *number, preset, least, most int64) int64 {
-		switch {
-		case value == nil:
-			return preset
-		case int64(*value) < least || int64(*value) > most:
-			warnings = append(warnings, fmt.Sprintf("the setting %s must be a whole number from %d to %d; %d is used until it is mended in System Console > Plugins > Postroom", name, least, most, preset))
+	// A number may be typed as text.
+	pick := func(name string, preset, least, most int64) int64 {
+		text := strings.TrimSpace(own.values[name])
+		if text == "" {
 			return preset
 		}
-		return int64(*value)
+		if value, err := strconv.ParseFloat(text, 64); err == nil && value == float64(int64(value)) && int64(value) >= least && int64(value) <= most {
+			return int64(value)
+		}
+		warnings = append(warnings, fmt.Sprintf("the setting %s must be a whole number from %d to %d; %d is used until it is mended in %s", name, least, most, preset, own.where(name)))
+		return preset
 	}
 	const minute, hour = 60_000, 3_600_000
 	snapshot := &Snapshot{
@@ -88,16 +64,15 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 			Name:             in.Team.SiteName,
 			DefaultLocale:    in.Localization.DefaultServerLocale,
 			SupportEmail:     in.Support.SupportEmail,
-			ResetLifetimeMS:  minute * pick("ResetLinkMinutes", in.Plugin.ResetLinkMinutes, 60, 5, 24*60),
-			VerifyLifetimeMS: hour * pick("VerifyLinkHours", in.Plugin.VerifyLinkHours, 24, 1, 7*24),
+			ResetLifetimeMS:  minute * pick("ResetLinkMinutes", 60, 5, 24*60),
+			VerifyLifetimeMS: hour * pick("VerifyLinkHours", 24, 1, 7*24),
 		},
-		LimitAccountPerHour:  int(pick("LimitAccountPerHour", in.Plugin.LimitAccountPerHour, 5, 0, 1000)),
-		LimitClientPerMinute: int(pick("LimitClientPerMinute", in.Plugin.LimitClientPerMinute, 20, 0, 100_000)),
-		LimitTotalPerMinute:  int(pick("LimitTotalPerMinute", in.Plugin.LimitTotalPerMinute, 600, 0, 1_000_000)),
-		UpstreamConnections:  int(pick("UpstreamConnections", in.Plugin.UpstreamConnections, DefaultUpstreamConnections, 2, 1000)),
-		UpstreamPerMinute:    int(pick("UpstreamPerMinute", in.Plugin.UpstreamPerMinute, 0, 0, 1_000_000)),
-		RetentionDays:        int(pick("RetentionDays", in.Plugin.RetentionDays, 30, 1, 3650)),
-		AlertWebhook:         strings.TrimSpace(in.Plugin.AlertWebhook),
+		LimitAccountPerHour:  int(pick("LimitAccountPerHour", 5, 0, 1000)),
+		LimitClientPerMinute: int(pick("LimitClientPerMinute", 20, 0, 100_000)),
+		LimitTotalPerMinute:  int(pick("LimitTotalPerMinute", 600, 0, 1_000_000)),
+		UpstreamConnections:  int(pick("UpstreamConnections", DefaultUpstreamConnections, 2, 1000)),
+		UpstreamPerMinute:    int(pick("UpstreamPerMinute", 0, 0, 1_000_000)),
+		RetentionDays:        int(pick("RetentionDays", 30, 1, 3650)),
 		MaximumPayload:       in.Service.MaximumPayloadSizeBytes,
 		ListenAddress:        in.Service.ListenAddress,
 		TLS:                  in.Service.ConnectionSecurity == "TLS",
@@ -106,16 +81,21 @@ func Parse(raw []byte) (*Snapshot, []string, error) {
 	if err := json.Unmarshal(in.Email, &mail); err == nil {
 		snapshot.Site.FromName, snapshot.Site.FromAddress, snapshot.Site.ReplyTo = mail.FeedbackName, mail.FeedbackEmail, mail.ReplyToAddress
 	}
-	switch in.Plugin.Connection {
-	case ConnectionAuto, ConnectionMattermost, ConnectionCapture:
-		snapshot.Connection = in.Plugin.Connection
-	case "":
-		snapshot.Connection = ConnectionAuto
+	switch snapshot.Connection = strings.TrimSpace(own.values["Connection"]); snapshot.Connection {
+	case ConnectionAuto, ConnectionPostroom, ConnectionMattermost, ConnectionCapture:
 	default:
+		if snapshot.Connection != "" {
+			warnings = append(warnings, fmt.Sprintf("the setting Connection must be %s, %s, %s or %s; %s is used until it is mended in %s",
+				ConnectionAuto, ConnectionPostroom, ConnectionMattermost, ConnectionCapture, ConnectionAuto, own.where("Connection")))
+		}
 		snapshot.Connection = ConnectionAuto
-		warnings = append(warnings, fmt.Sprintf("the setting Connection must be %s, %s or %s; %s is used until it is mended in System Console > Plugins > Postroom",
-			ConnectionAuto, ConnectionMattermost, ConnectionCapture, ConnectionAuto))
 	}
+	own.values["Connection"] = snapshot.Connection
+	snapshot.Configured, snapshot.Fixed, snapshot.variables = own.values, own.fixed, in.Variables
+	resolving := reader{variables: in.Variables, files: map[string]stamp{}}
+	snapshot.Own, snapshot.Missing = resolving.all(own.values)
+	snapshot.files = resolving.files
+	snapshot.AlertWebhook = strings.TrimSpace(snapshot.Own["AlertWebhook"])
 	return snapshot, warnings, nil
 }
 

@@ -10,7 +10,8 @@ import (
 
 // Which connection the courier uses.
 const (
-	ConnectionAuto       = "auto"       // Mattermost's own SMTP server where one is set, capture otherwise
+	ConnectionAuto       = "auto"       // Postroom's own where a primary is set, else Mattermost's where one is set, else capture
+	ConnectionPostroom   = "postroom"   // Postroom's own: the primary, and the fallback in its place
 	ConnectionMattermost = "mattermost" // Mattermost's own SMTP server
 	ConnectionCapture    = "capture"    // deliver nothing, keep every mail
 )
@@ -27,6 +28,18 @@ type Snapshot struct {
 	// Email is Mattermost's EmailSettings object as JSON, unsanitized; a null member means "", 0 or false.
 	Email      json.RawMessage
 	Connection string
+
+	// Configured are the plugin's settings by their keys, as text, references to secrets not resolved; Fixed are the keys
+	// that an environment variable sets.
+	Configured map[string]string
+	Fixed      []string
+	// Own are the same with references resolved, less those in Missing. Secret.
+	Own     map[string]string
+	Missing []core.Missing
+	// Connections is what the core makes of Own; nil before it was asked.
+	Connections *core.ConnectionsResult
+	variables   map[string]string // that references name
+	files       map[string]stamp  // that they read
 
 	LimitAccountPerHour  int
 	LimitClientPerMinute int
@@ -46,4 +59,13 @@ type Snapshot struct {
 	// ListenAddress, TLS and SiteURL's path are where Mattermost answers on this machine.
 	ListenAddress string
 	TLS           bool
+}
+
+// UsesOwn is whether mail goes by Postroom's own connections, also where none works now. Where the core could not be asked,
+// they are those that are meant to be used.
+func (s *Snapshot) UsesOwn() bool {
+	if s.Connections != nil {
+		return s.Connections.Own
+	}
+	return s.Connection == ConnectionPostroom || s.Connection == ConnectionAuto && s.Own["PrimaryHost"] != ""
 }
