@@ -12,8 +12,8 @@ use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
-    Error, account_mail, app_error, attend, by_hand, client, connections, email_settings, fault, incident,
-    judge, landing, limit, orphaned, outcome, relay, request, secret, self_test, upstream,
+    Error, account_mail, app_error, attend, by_hand, client, connections, diagnosis, email_settings, fault,
+    incident, judge, landing, limit, orphaned, outcome, relay, request, secret, self_test, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -88,6 +88,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "connections" => call.run(|args| Ok(connections::answer(args))),
         "test_reply" => call.run(|args: TestReplyArgs| Ok(test_reply(&args))),
         "judge" => call.run_with(judge::ENTROPY, |args, entropy| judge::answer(&args, call.now, entropy)),
+        "diagnose" => call.run(|args| Ok(diagnosis::answer(&args, call.now))),
         "attend" => call.run(|args| Ok(attend::answer(&args, call.now))),
         "fault" => call.run(|args| Ok(fault::answer(&args, call.now))),
         "upstream" => call.run(|args| upstream::answer(&args)),

@@ -41,6 +41,7 @@ mod upstream;
 mod wire;
 
 pub mod client;
+pub mod diagnosis;
 pub mod limit;
 pub mod mail;
 pub mod outcome;

@@ -13,7 +13,7 @@ pub mod locale;
 
 mod compose;
 mod mime;
-mod moment;
+pub(crate) mod moment;
 pub(crate) mod palette;
 pub(crate) mod template;
 pub(crate) mod text;

@@ -1,5 +1,38 @@
 package core
 
+// OpDiagnose turns the facts of a conversation into steps.
+const OpDiagnose = "diagnose"
+
+// ShownConnection is a Connection less what is secret.
+type ShownConnection struct {
+	Name              string   `json:"name"`
+	Server            string   `json:"server"`
+	Port              int      `json:"port"`
+	Security          string   `json:"security"`
+	VerifyCertificate bool     `json:"verify_certificate"`
+	Pinned            bool     `json:"pinned"`
+	Auth              []string `json:"auth"`
+	Username          string   `json:"username"`
+	PasswordSet       bool     `json:"password_set"`
+	OAuthSet          bool     `json:"oauth_set"`
+}
+
+// Shown is the connection as it may be shown.
+func (c Connection) Shown() ShownConnection {
+	return ShownConnection{
+		Name: c.Name, Server: c.Server, Port: c.Port, Security: c.Security, VerifyCertificate: c.VerifyCertificate,
+		Pinned: c.Pin != "", Auth: c.Auth, Username: c.Username, PasswordSet: c.Password != "", OAuthSet: c.OAuth != nil,
+	}
+}
+
+// DiagnoseArgs are what was tried and what was seen; Diagnosis is the answer.
+type DiagnoseArgs struct {
+	Connection   ShownConnection `json:"connection"`
+	Facts        Facts           `json:"facts"`
+	EnvelopeFrom string          `json:"envelope_from"`
+	To           string          `json:"to"`
+}
+
 // Facts are what the courier saw of one conversation, in the order in which it happened. No secret is among them.
 type Facts struct {
 	Events    []Event  `json:"events"`

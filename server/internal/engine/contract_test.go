@@ -62,6 +62,7 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpConnections:          {core.ConnectionsArgs{}, core.ConnectionsResult{}},
 	core.OpTestReply:            {core.TestReplyArgs{}, core.AppErrorResult{}},
 	core.OpJudge:                {core.JudgeArgs{}, core.JudgeResult{}},
+	core.OpDiagnose:             {core.DiagnoseArgs{}, core.Diagnosis{}},
 	core.OpKey:                  {core.KeyArgs{}, core.KeyResult{}},
 	core.OpOpen:                 {core.OpenArgs{}, core.OpenResult{}},
 	core.OpSealSecret:           {core.SealSecretArgs{}, core.SealSecretResult{}},
