@@ -26,6 +26,9 @@ const (
 	Body     = "body" // after 354, instead of reading
 	Dot      = "dot"  // after the final dot
 	QUIT     = "QUIT"
+
+	// Handshake is before the server's part in a TLS handshake.
+	Handshake = "handshake"
 )
 
 // Mail is one mail as taken.
@@ -84,6 +87,20 @@ func SayAndClose(reply string) Action {
 // Stall never answers.
 func Stall() Action {
 	return func(s *Session) bool { _, _ = io.Copy(io.Discard, s.in); return false }
+}
+
+// Deaf reads nothing more, so that the client's words stay in the network.
+func Deaf(until <-chan struct{}) Action {
+	return func(*Session) bool { <-until; return false }
+}
+
+// Endless begins a reply that has no end.
+func Endless() Action {
+	return func(s *Session) bool {
+		for s.reply("250-" + strings.Repeat("x", 4000)) {
+		}
+		return false
+	}
 }
 
 // Close closes without a word.
@@ -195,10 +212,10 @@ func (p *Peer) serve(conn net.Conn) {
 		p.mu.Unlock()
 	}()
 	s := &Session{Conn: conn, peer: p}
-	if p.Implicit {
-		s.Conn, s.mail.TLS = tls.Server(conn, p.TLS), true
-	}
 	s.in = bufio.NewReader(s.Conn)
+	if p.Implicit && !s.do(Handshake, (*Session).secure) {
+		return
+	}
 	if !s.do(Greeting, func(s *Session) bool { return s.reply("220 peer.test ESMTP") }) {
 		return
 	}
@@ -241,6 +258,12 @@ func (s *Session) do(step string, usual Action) bool {
 	return usual(s)
 }
 
+func (s *Session) secure() bool {
+	s.Conn = tls.Server(s.Conn, s.peer.TLS)
+	s.in, s.mail.TLS = bufio.NewReader(s.Conn), true
+	return true
+}
+
 func (s *Session) reply(text string) bool {
 	s.last = text[0]
 	_, err := io.WriteString(s.Conn, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
@@ -270,9 +293,7 @@ var usual = map[string]func(*Session, string) bool{
 		if !s.reply("220 2.0.0 Go ahead") {
 			return false
 		}
-		s.Conn = tls.Server(s.Conn, s.peer.TLS)
-		s.in, s.mail.TLS = bufio.NewReader(s.Conn), true
-		return true
+		return s.do(Handshake, (*Session).secure)
 	},
 	"AUTH": func(s *Session, rest string) bool {
 		mechanism, initial, _ := strings.Cut(rest, " ")

@@ -1,0 +1,109 @@
+package causes
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// nameServer answers for every name as the fixture says, and gives the resolver that asks it.
+func nameServer(t *testing.T, f *fixture) *net.Resolver {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		octets := make([]byte, 4096)
+		for {
+			n, from, err := conn.ReadFrom(octets)
+			if err != nil {
+				return
+			}
+			if reply, ok := answer(octets[:n], f); ok {
+				_, _ = conn.WriteTo(reply, from)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
+
+func answer(question []byte, f *fixture) ([]byte, bool) {
+	var message dnsmessage.Message
+	if f.DNS == "silent" || message.Unpack(question) != nil || len(message.Questions) != 1 {
+		return nil, false
+	}
+	code := map[string]dnsmessage.RCode{
+		"nxdomain": dnsmessage.RCodeNameError, "servfail": dnsmessage.RCodeServerFailure, "refused": dnsmessage.RCodeRefused,
+	}[f.DNS]
+	asked := message.Questions[0]
+	message.Header = dnsmessage.Header{ID: message.ID, Response: true, RecursionAvailable: true, RCode: code}
+	message.Additionals = nil
+	if f.DNS == "" {
+		for _, address := range f.Addresses {
+			message.Answers = append(message.Answers, record(asked, net.ParseIP(address))...)
+		}
+	}
+	reply, err := message.Pack()
+	return reply, err == nil
+}
+
+func record(asked dnsmessage.Question, ip net.IP) []dnsmessage.Resource {
+	header := dnsmessage.ResourceHeader{Name: asked.Name, Type: asked.Type, Class: dnsmessage.ClassINET}
+	switch four := ip.To4(); {
+	case asked.Type == dnsmessage.TypeA && four != nil:
+		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte(four)}}}
+	case asked.Type == dnsmessage.TypeAAAA && four == nil:
+		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AAAAResource{AAAA: [16]byte(ip.To16())}}}
+	}
+	return nil
+}
+
+// dialer connects to the server that is played, whatever address and port are named; or does to the connection what the
+// fixture says. What can't be had on loopback is the error that the kernel gives for it.
+func dialer(t *testing.T, f *fixture, port int) func(context.Context, string, string) (net.Conn, error) {
+	t.Helper()
+	shut, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := shut.Addr().String()
+	_ = shut.Close()
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		kernel := func(call error) error {
+			return &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", call)}
+		}
+		switch what := f.TCP[host]; what {
+		case "":
+			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		case "refused":
+			return (&net.Dialer{}).DialContext(ctx, network, closed)
+		case "silent":
+			<-ctx.Done()
+			return nil, kernel(ctx.Err())
+		case "unreachable":
+			return nil, kernel(syscall.ENETUNREACH)
+		case "no_host":
+			return nil, kernel(syscall.EHOSTUNREACH)
+		case "reset":
+			return nil, kernel(syscall.ECONNRESET)
+		case "denied":
+			return nil, kernel(syscall.EPERM)
+		default:
+			return nil, fmt.Errorf("no such fate of a connection: %q", what)
+		}
+	}
+}
