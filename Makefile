@@ -23,8 +23,9 @@ wasm: ## the core as .build/core.wasm and for the browser
 server: wasm ## the plugin's executable for this machine
 	cd server && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o ../.build/plugin .
 
-webapp: wasm ## the web package: installed, type-checked, tested
-	cd webapp && npm ci --no-fund --no-audit && npm test
+webapp: wasm ## the web app: built, tested
+	build/webapp.sh
+	cd webapp && npm test
 
 bundle:
 	build/wasm.sh host

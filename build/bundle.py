@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the plugin's bundle: the executables, core.wasm, plugin.json, LICENSE in one tar.gz.
+"""Builds the plugin's bundle: the executables, core.wasm, the web app, plugin.json, LICENSE in one tar.gz.
 
     build/bundle.py              dist/postroom-<version>.tar.gz, every platform of plugin.json
     build/bundle.py --host-only  .build/bundle/postroom.tar.gz, this machine's platform only: for tests and the demo
@@ -80,10 +80,16 @@ def main() -> None:
     if not wasm.exists():
         raise SystemExit(f"{wasm} is missing: run `make wasm` first")
 
+    subprocess.run([str(ROOT / "build" / "webapp.sh"), str(tree)], check=True)
+    web = tree / "webapp" / "dist"
+
     files = {
         "plugin.json": (manifest_bytes, 0o644),
         "LICENSE": ((tree / "LICENSE").read_bytes(), 0o644),
         "assets/core.wasm": (wasm.read_bytes(), 0o644),
+        # Mattermost serves the first to all its pages, and what lies in public/ beside the plugin's own.
+        manifest["webapp"]["bundle_path"]: ((web / "plugin" / "main.js").read_bytes(), 0o644),
+        **{f"public/{path.name}": (path.read_bytes(), 0o644) for path in sorted((web / "public").iterdir())},
     }
     for platform, path in executables.items():
         target = tree / ".build" / "server" / platform / pathlib.Path(path).name

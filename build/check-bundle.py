@@ -52,7 +52,7 @@ def check(path: pathlib.Path) -> list[str]:
             stated = stated.get("bundle_path") if isinstance(stated, dict) else stated
             if stated and f"{root}/{stated.lstrip('/')}" not in entries:
                 faults.append(f"plugin.json names {stated}, which is missing")
-        for needed in ("LICENSE", "assets/core.wasm"):
+        for needed in ("LICENSE", "assets/core.wasm", "public/console.js", "public/console.css"):
             if f"{root}/{needed}" not in entries:
                 faults.append(f"{needed} is missing")
     return faults

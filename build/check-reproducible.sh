@@ -6,6 +6,8 @@ first=$(ls "$root"/dist/postroom-*.tar.gz)
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 cp -r "$root/server" "$root/plugin.json" "$root/LICENSE" "$elsewhere/"
+mkdir "$elsewhere/webapp"
+cp -r "$root"/webapp/{src,package.json,package-lock.json,tsconfig.json,vite.config.ts} "$elsewhere/webapp/"
 # Other times, other modes: neither may show.
 find "$elsewhere" -type f -exec touch -d 2001-01-01 {} + -exec chmod o-r {} +
 "$root/build/bundle.py" --tree "$elsewhere" --out "$elsewhere/again.tar.gz" >/dev/null

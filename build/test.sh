@@ -11,7 +11,7 @@ chosen=("$@")
 deps() { build/deps.sh; }
 wasm() { build/wasm.sh; }
 rust() { cargo test --workspace --locked; }
-webapp() { (cd webapp && npm ci --no-fund --no-audit && npm test); }
+webapp() { (cd webapp && npm ci --no-fund --no-audit) && build/webapp.sh && (cd webapp && npm test); }
 # Two packages at a time: more, with -race and PostgreSQL, starve each other on a small machine.
 server() { (cd server && go test -mod=readonly -race -p 2 -timeout 20m ./...); }
 bundle() { build/bundle.py && build/check-bundle.py dist/postroom-*.tar.gz && build/check-reproducible.sh && build/bundle.py --host-only; }

@@ -4,8 +4,8 @@ import {fileURLToPath} from 'node:url';
 
 import {describe, expect, test} from 'vitest';
 
-import {call} from '../src/core.js';
-import {firstDifference} from './difference.js';
+import {call} from '../src/core';
+import {firstDifference} from './difference';
 
 const fixtures = fileURLToPath(new URL('../../contract/fixtures', import.meta.url));
 const contract = readFileSync(new URL('../../wasm/README.md', import.meta.url), 'utf8');
