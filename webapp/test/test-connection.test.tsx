@@ -96,6 +96,14 @@ describe('a test', () => {
         expect(server.one('/test').body).toEqual({settings: {PrimaryHost: 'x'}});
     });
 
+    test('that ends in an error of the server\'s own keeps the steps that were told', async () => {
+        const {stream} = press();
+        stream.event('step', step('tcp'));
+        stream.event('done', {diagnosis: {steps: null, sent_to: '', queue_id: null}, error: {id: 'x', message: 'Postroom met an error of its own.'}, cancelled: false});
+        await expect.poll(summary).toBe('Postroom met an error of its own.');
+        expect(steps()).toEqual(['tcp ok']);
+    });
+
     test('without a step that failed, its error is shown', async () => {
         const {stream} = press();
         stream.event('done', {diagnosis: {steps: [step('spf', 'warning')], sent_to: '', queue_id: null}, error: {id: 'x', message: 'The test took too long.'}, cancelled: false});

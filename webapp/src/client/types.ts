@@ -20,7 +20,8 @@ export interface Step {
 
 /** What a test found. `sent_to` is empty where no mail left. */
 export interface Diagnosis {
-    steps: Step[];
+    /** Null or empty where none was made. */
+    steps: Step[] | null;
     sent_to: string;
     queue_id: string | null;
 }

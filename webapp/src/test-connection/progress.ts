@@ -1,5 +1,5 @@
 import {RequestError} from '../client/request';
-import type {AppError, Step, TestEvent} from '../client/types';
+import type {Step, TestEvent} from '../client/types';
 
 /** How far a test is. */
 export type Phase =
@@ -61,19 +61,23 @@ export function after(known: Progress, happening: Happening): Progress {
         return {...known, phase: 'running'};
     case 'step':
         return {...known, phase: 'running', steps: withStep(known.steps, happening.step)};
-    case 'done':
+    case 'done': {
+        // Where the server's own error ended it, no steps come with that: those that were told are what is known.
+        const told = happening.diagnosis?.steps ?? [];
+        const steps = told.length > 0 ? told : known.steps;
         return {
             ...known,
             phase: happening.cancelled ? 'cancelled' : 'done',
-            steps: happening.diagnosis === null ? known.steps : happening.diagnosis.steps,
+            steps,
             sentTo: happening.diagnosis?.sent_to ?? '',
             queueID: happening.diagnosis?.queue_id ?? null,
 
             // A step that failed says it better than the error that sums it up.
-            error: happening.error === null || happening.diagnosis?.steps.some(({state}) => state === 'failed') === true ? '' : wordsOf(happening.error),
+            error: happening.error === null || steps.some(({state}) => state === 'failed') ? '' : happening.error.message,
             cancelling: false,
             notCancelled: '',
         };
+    }
     case 'ended':
         return isOn(known.phase) ? {...known, phase: 'broken', cancelling: false} : known;
     case 'failed':
@@ -95,10 +99,6 @@ export function after(known: Progress, happening: Happening): Progress {
 function withStep(steps: Step[], step: Step): Step[] {
     const at = steps.findIndex((each) => each.step === step.step);
     return at < 0 ? [...steps, step] : steps.map((each, i) => (i === at ? step : each));
-}
-
-function wordsOf(error: AppError): string {
-    return error.message;
 }
 
 function messageOf(error: unknown): string {

@@ -50,7 +50,7 @@ export function maskedEvent(event: TestEvent, secrets: readonly string[]): TestE
     case 'step':
         return {...event, step: step(event.step)};
     case 'done': {
-        const diagnosis: Diagnosis | null = event.diagnosis === null ? null : {...event.diagnosis, steps: event.diagnosis.steps.map(step)};
+        const diagnosis: Diagnosis | null = event.diagnosis === null ? null : {...event.diagnosis, steps: (event.diagnosis.steps ?? []).map(step)};
         const error = event.error === null ? null : {...event.error, message: masked(event.error.message, secrets)};
         return {...event, diagnosis, error};
     }
