@@ -60,8 +60,12 @@ func (t *conversation) authenticateBy(ctx context.Context, name string) *core.Ou
 		mechanism = smtp.CRAMMD5Auth(t.to.Username, t.to.Password)
 	case "SCRAM-SHA-256":
 		mechanism = smtp.ScramSHA256Auth(t.to.Username, t.to.Password)
-	default:
-		return t.fail(failed(StepAuth, FailureOther, "no access token is set up for AUTH "+name))
+	case "XOAUTH2":
+		token, outcome := t.accessToken(ctx)
+		if outcome != nil {
+			return outcome
+		}
+		mechanism = smtp.XOAuth2Auth(t.to.Username, token)
 	}
 	t.begin(t.courier.Deadlines.Command)
 	return t.exchange(ctx, mechanism)
@@ -77,12 +81,17 @@ func (t *conversation) exchange(ctx context.Context, mechanism smtp.Auth) *core.
 	if encoded := t.secretly(initial); len(initial) > 0 && len(next)+len(encoded)+3 <= initialLimit {
 		next, initial = next+" "+encoded, nil
 	}
+	said := ""                        // by the provider, of a token that it does not take
 	proven := name != "SCRAM-SHA-256" // which the server must prove to know the password too
 	for range 5 {
 		reply, err := t.line.ask("%s", next)
 		switch {
 		case err == nil && reply.Code == 235 && !proven:
 			return t.fail(failed(StepAuth, FailureProtocol, "the server did not prove that it knows the password, as SCRAM demands"))
+		case err == nil && reply.Code != 334 && reply.Code != 235:
+			outcome := replied(StepAuth, reply)
+			outcome.Detail = oneLine(outcome.Detail + said)
+			return t.fail(outcome)
 		case err != nil, reply.Code != 334:
 			return t.settle(ctx, StepAuth, reply, err, 235)
 		}
@@ -97,6 +106,9 @@ func (t *conversation) exchange(ctx context.Context, mechanism smtp.Auth) *core.
 		case name == "SCRAM-SHA-256" && iterations(challenge) > iterationLimit:
 			return t.fail(failed(StepAuth, FailureProtocol, "the server demands more work of SCRAM than is sane"))
 		default:
+			if name == "XOAUTH2" && len(challenge) > 0 {
+				said = "the server says of the access token: " + printable([]byte(oneLine(string(challenge[:min(len(challenge), 300)]))))
+			}
 			if response, err = mechanism.Next(challenge, true); err != nil {
 				return t.fail(failed(StepAuth, FailureProtocol, "the server's challenge is not what AUTH "+name+" has there"))
 			}

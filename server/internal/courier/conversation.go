@@ -9,22 +9,30 @@ import (
 	"postroom/server/internal/core"
 )
 
-// conversation is one connection and the one mail that goes over it. Each step gives nil, or the outcome it ends with.
+// conversation is one mail's. Each step gives nil, or the outcome it ends with.
 type conversation struct {
-	courier    *Courier
-	to         core.Connection
-	mail       Envelope
-	notes      *notes
-	line       *line
-	extensions map[string]string // of the newest EHLO reply; nil after HELO
-	stop       func() bool
-	owed       int // replies to commands that were sent in one go and are not read yet, DATA's the last
-	accepted   *core.Reply
+	courier *Courier
+	to      core.Connection
+	mail    Envelope
+	notes   *notes
+	session
+	stop      func() bool
+	reused    bool   // the session has carried a mail before
+	keptToken string // the access token, where it was not fetched for this mail
+	accepted  *core.Reply
 }
 
-func (t *conversation) run(ctx context.Context) *core.Outcome {
+// run carries the mail over that session, or one of its own where it is nil.
+func (t *conversation) run(ctx context.Context, over *session) *core.Outcome {
+	if t.reused = over != nil; t.reused {
+		t.session = *over
+		t.line.over = ctx
+		t.watchOver(ctx)
+		return t.transact(ctx)
+	}
+	t.session, t.keptToken = session{}, ""
 	for _, step := range []func(context.Context) *core.Outcome{
-		t.check, t.connect, t.greet, t.hello, t.startTLS, t.authenticate, t.transact,
+		t.connect, t.greet, t.hello, t.startTLS, t.authenticate, t.transact,
 	} {
 		if outcome := step(ctx); outcome != nil {
 			return outcome
@@ -33,9 +41,33 @@ func (t *conversation) run(ctx context.Context) *core.Outcome {
 	return nil
 }
 
+// watchOver has a context that ends break the conversation off at once.
+func (t *conversation) watchOver(ctx context.Context) {
+	conn := t.line.Conn
+	t.stop = context.AfterFunc(ctx, func() { breakOff(conn) })
+}
+
+// outlived is whether a kept session turned out to be dead or leaving before the server could have had anything of the
+// mail, so that the mail goes over a fresh one as if this had not been.
+func (t *conversation) outlived(ctx context.Context, outcome *core.Outcome) bool {
+	if !t.reused || outcome == nil || ctx.Err() != nil || !slices.Contains([]string{StepMailFrom, StepRcptTo, StepData}, outcome.Step) {
+		return false
+	}
+	if outcome.Failure == nil {
+		return outcome.Reply.Code == 421
+	}
+	return *outcome.Failure == FailureClosed || *outcome.Failure == FailureReset ||
+		*outcome.Failure == FailureTimeout && outcome.Step == StepMailFrom // see Deadlines.Reused
+}
+
+// tokenWorn is whether the server refused an access token that was kept, so that a new one may do.
+func (t *conversation) tokenWorn(ctx context.Context, outcome *core.Outcome) bool {
+	return t.keptToken != "" && ctx.Err() == nil && outcome != nil && outcome.Step == StepAuth && outcome.Reply != nil && outcome.Reply.Code == 535
+}
+
 // check refuses what would break out of a command or reach a server without what was asked for.
-func (t *conversation) check(context.Context) *core.Outcome {
-	for _, address := range []string{t.mail.From, t.mail.To} {
+func (t *conversation) check() *core.Outcome {
+	for _, address := range []string{t.mail.From, t.mail.To, t.to.EnvelopeSender} {
 		if strings.ContainsAny(address, "\r\n\x00<> ") {
 			return t.fail(failed(StepMailFrom, FailureProtocol, "an address has a control character, a space or a bracket in it"))
 		}
@@ -79,40 +111,45 @@ func (t *conversation) fail(outcome *core.Outcome) *core.Outcome {
 	return outcome
 }
 
-// end leaves the server as RFC 5321 (4.1.1.10) asks: QUIT, and its reply. That changes nothing about what is known, so
-// nobody waits for it. A peer that went silent or broke off is not spoken to again.
+// end keeps the session for the next mail where nothing odd has come of this one; else it leaves. A peer that went
+// silent or broke off is not spoken to again. Nobody waits for any of it.
 func (t *conversation) end(outcome *core.Outcome) {
 	if t.line == nil {
 		return
 	}
-	t.stop()
-	if outcome != nil && outcome.Failure != nil && *outcome.Failure != FailureNotOffered {
-		_ = t.line.Close()
-		return
+	over := t.session
+	unbroken := t.stop()
+	pool, key, quit := t.courier.Pool, t.courier.keyOf(t.to), t.courier.Deadlines.Quit
+	switch {
+	case !unbroken, outcome != nil && outcome.Failure != nil && *outcome.Failure != FailureNotOffered:
+		_ = over.line.Close()
+	case outcome == nil && pool != nil:
+		pool.put(key, &over, quit)
+	case pool == nil, outcome == nil, !aboutTheMail(outcome):
+		pool.farewell(&over, quit)
+	default:
+		go func() {
+			over.line.over = context.Background()
+			over.line.begin(quit)
+			if over.clear() != nil {
+				_ = over.line.Close()
+			} else if reply, err := over.line.ask("RSET"); err != nil || reply.Code != 250 {
+				_ = over.line.Close()
+			} else {
+				pool.put(key, &over, quit)
+			}
+		}()
 	}
-	go func() {
-		t.line.over = context.Background()
-		t.line.begin(t.courier.Deadlines.Quit)
-		if t.clear() == nil {
-			_, _ = t.line.ask("QUIT")
-		}
-		_ = t.line.Close()
-	}()
 }
 
-// clear reads what the server still owes; where it takes DATA although nobody is to get the mail, it gets a lone dot
-// (RFC 2920, 3.1).
-func (t *conversation) clear() error {
-	for t.owed > 0 {
-		reply, err := t.line.reply()
-		if err != nil {
-			return err
-		}
-		if t.owed--; t.owed == 0 && reply.Code == 354 {
-			if _, err := t.line.ask("."); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// aboutTheMail is whether a server refused the mail and not us, so that it takes another.
+func aboutTheMail(outcome *core.Outcome) bool {
+	return outcome.Reply != nil && outcome.Reply.Code/100 >= 4 && outcome.Reply.Code != 421 &&
+		slices.Contains([]string{StepMailFrom, StepRcptTo, StepData, StepFinalDot}, outcome.Step)
+}
+
+// drop breaks the session off without a word.
+func (t *conversation) drop() {
+	t.stop()
+	_ = t.line.Close()
 }

@@ -53,6 +53,8 @@ type Deadlines struct {
 	Connect  time.Duration // for each address of the host
 	TLS      time.Duration // a handshake
 	Greeting time.Duration
+	OAuth    time.Duration // an access token
+	Reused   time.Duration // the first reply over a kept connection, after which a fresh one is opened
 	Command  time.Duration // EHLO, STARTTLS, AUTH, MAIL, RCPT
 	Data     time.Duration // DATA until its 354
 	Block    time.Duration // each block of the body written
@@ -64,14 +66,14 @@ type Deadlines struct {
 // ForQueue are RFC 5321's (4.5.3.2), with a bound over all of it that a slow peer can't stretch.
 var ForQueue = Deadlines{
 	DNS: 30 * time.Second, Connect: 30 * time.Second, TLS: time.Minute, Greeting: 5 * time.Minute,
-	Command: 5 * time.Minute, Data: 2 * time.Minute, Block: 3 * time.Minute, FinalDot: 10 * time.Minute,
+	OAuth: 30 * time.Second, Reused: 20 * time.Second, Command: 5 * time.Minute, Data: 2 * time.Minute, Block: 3 * time.Minute, FinalDot: 10 * time.Minute,
 	Quit: 5 * time.Second, Total: 25 * time.Minute,
 }
 
 // ForTest are for someone who waits at a screen.
 var ForTest = Deadlines{
 	DNS: 10 * time.Second, Connect: 10 * time.Second, TLS: 30 * time.Second, Greeting: 30 * time.Second,
-	Command: 30 * time.Second, Data: 30 * time.Second, Block: 30 * time.Second, FinalDot: 30 * time.Second,
+	OAuth: 15 * time.Second, Command: 30 * time.Second, Data: 30 * time.Second, Block: 30 * time.Second, FinalDot: 30 * time.Second,
 	Quit: 2 * time.Second, Total: 2 * time.Minute,
 }
 
@@ -91,11 +93,13 @@ type Courier struct {
 	Resolver *net.Resolver
 	// DialContext opens a TCP connection to an address; nil for net.Dialer's.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Pool keeps connections and access tokens between mails; nil for a connection and a token for each mail.
+	Pool *Pool
 	// Observe is told the facts so far each time a step ends, and once more at the end; nil for nobody.
 	Observe func(core.Facts)
 }
 
-// Send carries one mail over a connection of its own. It gives facts and never an error; no secret is among them.
+// Send carries one mail, over a kept connection where there is one. It gives facts and never an error; no secret is among them.
 func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) core.Outcome {
 	if c.Deadlines.Total > 0 {
 		var cancel context.CancelFunc
@@ -104,7 +108,10 @@ func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) c
 	}
 	hidden := secretsOf(to)
 	talk := &conversation{courier: c, to: to, mail: mail, notes: newNotes(hidden, c.Observe)}
-	outcome := talk.run(ctx)
+	outcome := talk.check()
+	if outcome == nil {
+		outcome = c.carry(ctx, talk)
+	}
 	talk.notes.finish(ctx)
 	talk.end(outcome)
 	if outcome != nil {
@@ -115,4 +122,22 @@ func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) c
 		return *outcome
 	}
 	return core.Outcome{Step: StepFinalDot, Reply: talk.accepted}
+}
+
+// carry sends the mail; what was kept and has died meanwhile is replaced once, and costs the mail no attempt.
+func (c *Courier) carry(ctx context.Context, talk *conversation) *core.Outcome {
+	over := c.Pool.take(c.keyOf(talk.to))
+	c.Pool.count(over != nil)
+	outcome := talk.run(ctx, over)
+	if talk.outlived(ctx, outcome) {
+		talk.drop()
+		c.Pool.count(false)
+		outcome = talk.run(ctx, nil)
+	}
+	if talk.tokenWorn(ctx, outcome) {
+		c.Pool.tokens.drop(*talk.to.OAuth, talk.keptToken)
+		talk.end(outcome)
+		outcome = talk.run(ctx, nil)
+	}
+	return outcome
 }

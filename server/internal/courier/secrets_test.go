@@ -118,7 +118,7 @@ func TestAuthentication(t *testing.T) {
 		})
 	}
 	// Never in clear to another machine.
-	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: []string{"plain"}}, line: &line{remote: "192.0.2.1:25"}, notes: newNotes(&secrets{}, nil)}
+	talk := &conversation{courier: courier(), to: core.Connection{Server: "mail.example.com", Security: "none", Auth: []string{"plain"}}, session: session{line: &line{remote: "192.0.2.1:25"}}, notes: newNotes(&secrets{}, nil)}
 	if outcome := talk.authenticate(t.Context()); outcome == nil || told(*outcome) != "auth not_offered" {
 		t.Errorf("%+v", outcome)
 	}

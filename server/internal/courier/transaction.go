@@ -19,6 +19,7 @@ const blockSize = 16 << 10
 // transact carries the mail. Where PIPELINING is offered MAIL, RCPT and DATA leave in one go (RFC 2920).
 func (t *conversation) transact(ctx context.Context) *core.Outcome {
 	t.notes.begin()
+	t.mails++
 	from, outcome := t.mailParameters()
 	if outcome != nil {
 		return t.fail(outcome)
@@ -29,8 +30,11 @@ func (t *conversation) transact(ctx context.Context) *core.Outcome {
 		goesOn []int
 	}{{StepMailFrom, []int{250}}, {StepRcptTo, []int{250, 251, 252}}, {StepData, []int{354}}} {
 		limit := t.courier.Deadlines.Command
-		if step.name == StepData {
+		switch reused := t.courier.Deadlines.Reused; {
+		case step.name == StepData:
 			limit = t.courier.Deadlines.Data
+		case t.reused && i == 0 && reused > 0:
+			limit = min(limit, reused)
 		}
 		t.begin(limit)
 		var reply *core.Reply

@@ -24,6 +24,7 @@ type Metrics struct {
 	coreCalls *prometheus.CounterVec
 	coreTime  *prometheus.HistogramVec
 	relayed   *prometheus.CounterVec
+	upstream  *prometheus.CounterVec
 }
 
 // Build says what runs.
@@ -44,6 +45,12 @@ const (
 	NotNow   = "not_now"   // 452
 	Refused  = "refused"   // 5xx: too large, or broken lines
 	Broken   = "broken"    // its connection ended before all of it had come
+)
+
+// How a mail came by its connection.
+const (
+	opened = "opened"
+	reused = "reused"
 )
 
 // New makes the metrics of a service that has just started.
@@ -72,6 +79,10 @@ func New(build Build) *Metrics {
 			Namespace: namespace, Name: "relay_mails_total",
 			Help: "Mails that Mattermost handed to the relay, by result: taken, passed_on (of those taken, as they came), not_now (452), refused (5xx), broken.",
 		}, []string{"result"}),
+		upstream: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "upstream_connections_total",
+			Help: "Connections that mails got to the upstream server: opened, or reused from an earlier mail. Tests are not counted.",
+		}, []string{"how"}),
 	}
 	// A series that is not there can't be told from one at 0, and rate() misses its first step.
 	for _, class := range store.Classes {
@@ -83,6 +94,9 @@ func New(build Build) *Metrics {
 	for _, result := range []string{Taken, PassedOn, NotNow, Refused, Broken} {
 		m.relayed.WithLabelValues(result)
 	}
+	for _, how := range []string{opened, reused} {
+		m.upstream.WithLabelValues(how)
+	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, labelled with what runs.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "core": build.Core},
@@ -93,7 +107,7 @@ func New(build Build) *Metrics {
 		Help: "How often the service was started again after it had died, since the plugin was enabled.",
 	})
 	restarts.Add(float64(build.Restarts))
-	m.registry.MustRegister(m.attempts, m.delivery, m.coreCalls, m.coreTime, m.relayed, info, restarts,
+	m.registry.MustRegister(m.attempts, m.delivery, m.coreCalls, m.coreTime, m.relayed, m.upstream, info, restarts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: namespace}))
 	return m
 }
@@ -114,6 +128,17 @@ func (m *Metrics) Attempt(class, outcome string, waited time.Duration) {
 	m.attempts.WithLabelValues(class, outcome).Inc()
 	if outcome == store.StateSent {
 		m.delivery.WithLabelValues(class).Observe(max(waited, 0).Seconds())
+	}
+}
+
+// Connection counts a connection that a mail got.
+func (m *Metrics) Connection(kept bool) {
+	switch {
+	case m == nil:
+	case kept:
+		m.upstream.WithLabelValues(reused).Inc()
+	default:
+		m.upstream.WithLabelValues(opened).Inc()
 	}
 }
 

@@ -54,6 +54,7 @@ func TestWhatIsCounted(t *testing.T) {
 	m.Attempt("notification", "deferred", time.Hour)
 	m.CoreCall("judge", engine.ResultLate, time.Millisecond)
 	m.Relayed(NotNow)
+	m.Connection(true)
 	text := scraped(t, m)
 	expect(t, text,
 		`postroom_attempts_total{class="account",outcome="sent"} 2`,
@@ -64,6 +65,7 @@ func TestWhatIsCounted(t *testing.T) {
 		`postroom_delivery_seconds_count{class="notification"} 0`,
 		`postroom_core_calls_total{op="judge",result="late"} 1`,
 		`postroom_relay_mails_total{result="not_now"} 1`,
+		`postroom_upstream_connections_total{how="reused"} 1`,
 		`postroom_queue_mails{class="account",kind="reset",state="deferred"} 2`,
 		`postroom_queue_requests 5`,
 		`postroom_oldest_account_mail_seconds 90`,

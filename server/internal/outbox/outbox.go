@@ -64,8 +64,10 @@ type Outbox struct {
 	flood   flood
 	// upstream is this node's share of the server that mail goes to.
 	upstream upstream
-	words    atomic.Pointer[core.Reasons] // the core's, asked for once
-	notices  notices
+	// upstreamCourier carries all mail but tests: it keeps connections and access tokens from one to the next.
+	upstreamCourier *courier.Courier
+	words           atomic.Pointer[core.Reasons] // the core's, asked for once
+	notices         notices
 
 	life       context.Context // of the keeper and the acceptor; ended by Stop
 	end        context.CancelFunc
@@ -112,6 +114,7 @@ func New(options Options) (*Outbox, error) {
 	}
 	o.notices.log = options.Log
 	o.upstream.init()
+	o.upstreamCourier = &courier.Courier{Deadlines: o.tuning.Queue, Name: o.tuning.HelloName, Pool: &courier.Pool{Count: o.count.Connection}}
 	o.current.Store(&current{Snapshot: options.Settings})
 	o.changed.Store(true)
 	o.senders = map[string]chan struct{}{
@@ -178,6 +181,7 @@ func (o *Outbox) Stop(ctx context.Context) error {
 	o.end()
 	err := o.stopWorkers(ctx)
 	o.waitForSenders(ctx)
+	o.upstreamCourier.Pool.Close()
 	o.ended.Wait()
 	return err
 }
@@ -186,6 +190,7 @@ func (o *Outbox) Stop(ctx context.Context) error {
 func (o *Outbox) Apply(snapshot *settings.Snapshot) {
 	o.current.Store(&current{Snapshot: snapshot})
 	o.changed.Store(true)
+	o.upstreamCourier.Pool.EndIdle()
 	o.kick()
 }
 
@@ -278,9 +283,4 @@ func (*databaseClock) InsertBegin(_ context.Context, job *rivertype.JobInsertPar
 		job.ScheduledAt = new(time.Time)
 	}
 	return nil
-}
-
-// couriers are made for each use: they are a few words.
-func (o *Outbox) courier(deadlines courier.Deadlines) *courier.Courier {
-	return &courier.Courier{Deadlines: deadlines, Name: o.tuning.HelloName}
 }

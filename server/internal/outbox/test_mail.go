@@ -41,8 +41,8 @@ func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail 
 	if err != nil {
 		o.notices.warn(ctx, "A test mail is sent, but not recorded: the database is out of reach or refuses it")
 	}
-	tester := o.courier(o.tuning.Test)
-	tester.Observe = observe
+	// Nothing is kept from before, nor for later: a test tells how it is now.
+	tester := &courier.Courier{Deadlines: o.tuning.Test, Name: o.tuning.HelloName, Observe: observe}
 	outcome := tester.Send(ctx, connection, courier.Envelope{
 		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})

@@ -397,6 +397,11 @@ func (s *Session) Ask(challenge string) string {
 	if !s.reply("334 " + base64.StdEncoding.EncodeToString([]byte(challenge))) {
 		return ""
 	}
+	return s.Next()
+}
+
+// Next reads the client's next line.
+func (s *Session) Next() string {
 	line, _ := s.in.ReadString('\n')
 	return strings.TrimRight(line, "\r\n")
 }
