@@ -12,8 +12,8 @@ use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
-    Error, account_mail, app_error, attend, by_hand, client, connections, diagnosis, email_settings, fault,
-    incident, judge, landing, limit, orphaned, outcome, relay, request, secret, self_test, upstream,
+    Error, account_mail, app_error, attend, by_hand, client, command, connections, diagnosis, email_settings,
+    fault, incident, judge, landing, limit, orphaned, outcome, relay, request, secret, self_test, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -93,6 +93,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "fault" => call.run(|args| Ok(fault::answer(&args, call.now))),
         "upstream" => call.run(|args| upstream::answer(&args)),
         "by_hand" => call.run(|args| Ok(by_hand::answer(&args, call.now))),
+        "command" => call.run(|args| Ok(command::answer(&args, call.now))),
         "alert" => call.run(|args| incident::alert(&args, call.now)),
         "watch" => call.run(|args| Ok(incident::watch(args, call.now))),
         "reasons" => call.run(|_: fault::NoArgs| Ok(fault::reasons())),

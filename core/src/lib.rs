@@ -20,6 +20,7 @@ mod account_mail;
 mod app_error;
 mod attend;
 mod by_hand;
+mod command;
 mod connections;
 mod dispatch;
 mod email_settings;

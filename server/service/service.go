@@ -151,7 +151,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	}
 	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log,
 		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Node: s.node, Port: s.relayPort},
-		Process: s.process, Metrics: s.metrics}
+		Process: s.process, Aside: func(aside link.Aside) { s.order(link.Line{Aside: &aside}) }, Metrics: s.metrics}
 	s.flows.Apply(ctx, snapshot)
 	s.watch()
 	if err := s.checkKey(snapshot); err != nil {

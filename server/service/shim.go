@@ -69,6 +69,19 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 			http.Error(w, "deactivated", http.StatusInternalServerError)
 		}
 	})
+	mux.HandleFunc("GET "+link.PathCommand, func(w http.ResponseWriter, r *http.Request) {
+		words, err := s.flows.CommandWords(r.Context())
+		s.answer(w, "command", words, err)
+	})
+	mux.HandleFunc("POST "+link.PathCommand, func(w http.ResponseWriter, r *http.Request) {
+		var typed link.Command
+		var reply link.CommandReply
+		err := json.NewDecoder(r.Body).Decode(&typed)
+		if err == nil {
+			reply, err = s.flows.Command(r.Context(), typed)
+		}
+		s.answer(w, "command", reply, err)
+	})
 	mux.Handle("POST "+link.PathSwitched, httpapi.Switched(s.flows, s.log))
 	mux.Handle("GET "+link.PathMetrics, s.metrics.Handler())
 	mux.HandleFunc("GET "+link.PathSupport, func(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +89,17 @@ func (s *service) shimRoutes(mux *http.ServeMux) {
 		_ = json.NewEncoder(w).Encode(s.flows.Support(r.Context()))
 	})
 	mux.HandleFunc("GET "+link.PathStream, s.stream)
+}
+
+// answer writes what the shim asked for.
+func (s *service) answer(w http.ResponseWriter, what string, body any, err error) {
+	if err != nil {
+		s.log.Error("the shim could not be answered", "what", what, "error", err)
+		http.Error(w, what, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // stream gives the shim log lines, acts, and a sign of life every second.

@@ -56,6 +56,9 @@ func (p *Plugin) OnActivate() error {
 			stop()
 			return err
 		}
+		if err := registerCommand(p.API, keeper); err != nil {
+			p.API.LogError("the command /postroom could not be registered; disable the plugin and enable it again", "error", err.Error())
+		}
 		return nil
 	case <-time.After(readyWithin):
 		stop()

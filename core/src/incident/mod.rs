@@ -12,6 +12,7 @@ mod watch;
 mod words;
 
 pub(crate) use watch::watch;
+pub(crate) use words::{span, written};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;

@@ -76,6 +76,7 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpRedeem:               {core.LandingArgs{}, core.RedeemResult{}},
 	core.OpRedeemOutcome:        {core.RedeemOutcomeArgs{}, core.RedeemOutcomeResult{}},
 	core.OpAlert:                {core.AlertArgs{}, core.AlertResult{}},
+	core.OpCommand:              {core.CommandArgs{}, core.CommandResult{}},
 	core.OpWatch:                {core.WatchArgs{}, core.WatchResult{}},
 	core.OpPage:                 {core.PageArgs{}, core.PageResult{}},
 	core.OpAppError:             {core.AppErrorArgs{}, core.AppErrorResult{}},

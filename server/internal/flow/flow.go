@@ -34,6 +34,8 @@ type Flows struct {
 	Switching *Switching
 	// Process is what a support packet says of this service.
 	Process func() Process
+	// Aside shows one user what nobody else sees.
+	Aside   func(link.Aside)
 	Metrics *metrics.Metrics
 
 	current atomic.Pointer[current]

@@ -147,6 +147,26 @@ func (s *Store) Mail(ctx context.Context, id string) (*Mail, error) {
 	return &mail, nil
 }
 
+// MailsByPrefix are the ids of up to limit mails that begin so; the prefix is of a UUID's own form.
+func (s *Store) MailsByPrefix(ctx context.Context, prefix string, limit int) ([]string, error) {
+	const least, most = "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"
+	if len(prefix) > len(least) {
+		return nil, nil
+	}
+	from, err := uuid.Parse(prefix + least[len(prefix):])
+	if err != nil {
+		return nil, nil
+	}
+	to := uuid.MustParse(prefix + most[len(prefix):])
+	rows, err := s.pool.Query(ctx, `SELECT id::text FROM postroom.mails WHERE id BETWEEN $1::uuid AND $2::uuid ORDER BY id LIMIT $3`,
+		from.String(), to.String(), limit)
+	if err != nil {
+		return nil, wrap("find a mail", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return ids, wrap("find a mail", err)
+}
+
 // Counts are the numbers of mails by state.
 func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
 	rows, err := s.pool.Query(ctx, `SELECT state, count(*) FROM postroom.mails GROUP BY state`)
