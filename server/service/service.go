@@ -145,7 +145,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if s.alerts, err = incidents.New(incidents.Options{Store: s.store, Engine: s.engine, Log: log, Webhook: snapshot.AlertWebhook}); err != nil {
 		return nil, err
 	}
-	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot, Incidents: s.alerts, Metrics: s.metrics})
+	s.outbox, err = outbox.New(outbox.Options{Store: s.store, Engine: s.engine, Log: log, Node: s.node, Settings: snapshot, Incidents: s.alerts, Certificate: s.alerts.Certificate, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}

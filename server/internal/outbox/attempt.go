@@ -43,7 +43,7 @@ func (a *attempt) run(ctx context.Context) error {
 		return a.finish(ctx, o.fault(ctx, lease.Clock(), lease, a.way, err, nil))
 	}
 	talking, lost, end := o.renew(ctx, lease)
-	outcome := o.upstreamCourier.Send(talking, *a.way.connection, courier.Envelope{
+	outcome := o.noting(o.upstreamCourier, a.way.connection).Send(talking, *a.way.connection, courier.Envelope{
 		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})
 	end()

@@ -31,7 +31,7 @@ type Engine interface {
 	Call(ctx context.Context, op string, now time.Time, args, out any) error
 }
 
-// Options are what an Outbox is made of; all of it is needed but Incidents, Tuning and Metrics.
+// Options are what an Outbox is made of; all of it is needed but Incidents, Certificate, Tuning and Metrics.
 type Options struct {
 	Store    *store.Store
 	Engine   Engine
@@ -40,9 +40,11 @@ type Options struct {
 	Settings *settings.Snapshot // the first; Apply swaps it
 	// Incidents hears what the admins are to be told of; nil for nobody.
 	Incidents Incidents
-	Tuning    *Tuning          // nil for Defaults
-	Metrics   *metrics.Metrics // counts attempts; nil for nobody
-	Clock     func() time.Time // the node's, nil for time.Now; tests put it off
+	// Certificate hears what a mail server showed of itself; nil for nobody.
+	Certificate func(connection, server string, facts *core.TLSFacts)
+	Tuning      *Tuning          // nil for Defaults
+	Metrics     *metrics.Metrics // counts attempts; nil for nobody
+	Clock       func() time.Time // the node's, nil for time.Now; tests put it off
 }
 
 // Outbox is this node's share of the outbox. It is safe for concurrent use.
@@ -55,7 +57,8 @@ type Outbox struct {
 	count  *metrics.Metrics
 	clock  clock
 	// incidents is never nil.
-	incidents Incidents
+	incidents   Incidents
+	certificate func(connection, server string, facts *core.TLSFacts)
 
 	current atomic.Pointer[current]
 	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
@@ -109,6 +112,7 @@ func New(options Options) (*Outbox, error) {
 	if o.clock.node = options.Clock; o.clock.node == nil {
 		o.clock.node = time.Now
 	}
+	o.certificate = options.Certificate
 	if o.incidents = options.Incidents; o.incidents == nil {
 		o.incidents = untold{}
 	}
