@@ -12,8 +12,9 @@ use crate::seal::SealingKey;
 use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
-    Error, account_mail, app_error, attend, by_hand, client, command, connections, diagnosis, email_settings,
-    fault, incident, judge, landing, limit, orphaned, outcome, relay, request, secret, self_test, upstream,
+    Error, account_mail, app_error, attend, by_hand, client, command, connections, diagnosis, dns_checks,
+    email_settings, fault, incident, judge, landing, limit, orphaned, outcome, relay, request, secret,
+    self_test, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -114,6 +115,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "read_form" => call.run(|args| landing::read_form(&args)),
         "redeem" => call.run(|args| landing::redeem(&args, call.now)),
         "redeem_outcome" => call.run(|args| landing::redeem_outcome(&args)),
+        "dns_checks" => call.run(|args| Ok(dns_checks::answer(&args))),
         "page" => call.run(|args| landing::page(&args)),
         "app_error" => call.run(|args| Ok(app_error::answer(&args))),
         _ => Err(Error::UnknownOp),

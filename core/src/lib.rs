@@ -23,6 +23,7 @@ mod by_hand;
 mod command;
 mod connections;
 mod dispatch;
+mod dns_checks;
 mod email_settings;
 mod entropy;
 mod error;

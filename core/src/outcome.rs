@@ -88,7 +88,7 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Controls, and the marks that turn text around or hide it in a log.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -65,6 +65,7 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpDiagnose:             {core.DiagnoseArgs{}, core.Diagnosis{}},
 	core.OpKey:                  {core.KeyArgs{}, core.KeyResult{}},
 	core.OpOpen:                 {core.OpenArgs{}, core.OpenResult{}},
+	core.OpDNSChecks:            {core.DNSChecksArgs{}, core.DNSChecksResult{}},
 	core.OpSealSecret:           {core.SealSecretArgs{}, core.SealSecretResult{}},
 	core.OpOpenSecret:           {core.OpenSecretArgs{}, core.OpenSecretResult{}},
 	core.OpPassMail:             {core.PassMailArgs{}, core.PassMailResult{}},
