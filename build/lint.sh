@@ -15,6 +15,7 @@ formatted() { local found; found=$(gofmt -l "$@"); [ -z "$found" ] || { echo "no
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 step build/wasm.sh lint
+step build/check-providers.py
 
 staticcheck=$root/.build/tools/staticcheck
 if [ "$(cat "$staticcheck.version" 2>/dev/null)" != "$staticcheck_version-$(go env GOVERSION)" ]; then

@@ -64,7 +64,7 @@ func certificates(t *testing.T, kind, server string) *tls.Config {
 		name = "mail.example.net"
 	case "unknown_ca":
 		by = newAuthority("Example Internal Root CA")
-	case "self_signed":
+	case "self_signed", "proton_bridge":
 		by = nil
 	case "old":
 		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -85,6 +85,11 @@ func certificates(t *testing.T, kind, server string) *tls.Config {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if kind == "proton_bridge" { // internal/certs/tls.go of ProtonMail/proton-bridge
+		template.Subject = pkix.Name{
+			Country: []string{"CH"}, Organization: []string{"Proton AG"}, OrganizationalUnit: []string{"Proton Mail"}, CommonName: name,
+		}
 	}
 	if kind == "not_for_servers" {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}

@@ -14,11 +14,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "ses_not_logged_in",
         "SES wants a login",
-        |v| {
-            v.code(&[530])
-                && v.server_in(&["amazonaws.com", "amazonaws.com.cn"])
-                && v.says(&["authentication required"])
-        },
+        |v| v.code(&[530]) && v.server_in(&["amazonaws.com", "amazonaws.com.cn"]) && v.says(&["authentication required"]),
         "SES wants a login. Set the SMTP user name and password of the region, and Login to automatic.",
     ),
     Cause::fails(

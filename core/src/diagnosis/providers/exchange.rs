@@ -14,7 +14,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "exchange_relay",
         "your Exchange takes mail from here only for its own domains",
-        |v| v.says(&["unable to relay"]),
+        |v| v.says(&["unable to relay"]) && v.greeting().contains("microsoft"),
         "Your Exchange takes mail from here only for its own domains. Log in on port 587, or give the receive \
          connector for this server the right to relay: Get-ReceiveConnector <name> | Add-ADPermission -User \
          'NT AUTHORITY\\ANONYMOUS LOGON' -ExtendedRights 'Ms-Exch-SMTP-Accept-Any-Recipient'.",

@@ -14,11 +14,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "sparkpost_login",
         "SparkPost has no such login; Its user name is SMTP_Injection for everybody",
-        |v| {
-            v.code(&[535])
-                && (v.server_in(&["sparkpostmail.com", "sparkpost.com"])
-                    || v.says(&["no authentication type succeeded"]))
-        },
+        |v| v.code(&[535]) && (v.server_in(&["sparkpostmail.com", "sparkpost.com"]) || v.says(&["no authentication type succeeded"])),
         "SparkPost has no such login. Its user name is SMTP_Injection for everybody. Enter SMTP_Injection as \
          user name, and an API key with the permission Send via SMTP as password; an account in the EU has \
          the host smtp.eu.sparkpostmail.com.",

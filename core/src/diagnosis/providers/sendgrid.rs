@@ -42,12 +42,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "sendgrid_sender",
         "SendGrid does not know the From address",
-        |v| {
-            v.says(&[
-                "does not match a verified sender identity",
-                "not authorized to send from that email address",
-            ])
-        },
+        |v| v.says(&["does not match a verified sender identity", "not authorized to send from that email address"]),
         "SendGrid does not know the From address. Authenticate its domain under Settings > Sender \
          Authentication, or verify this one address there.",
     ),
