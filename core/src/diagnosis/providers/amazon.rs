@@ -5,7 +5,7 @@ use super::Cause;
 pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "ses_credentials",
-        "these are no SMTP credentials of this region; An AWS access key is none, and each region has its own",
+        "these are no SMTP credentials of this region; an AWS access key is none, and each region has its own",
         |v| v.code(&[535]) && v.server_in(&["amazonaws.com", "amazonaws.com.cn"]),
         "These are no SMTP credentials of this region. An AWS access key is none, and each region has its \
          own. Make them in the SES console of the region in the host name, under SMTP settings > Create SMTP \
@@ -14,7 +14,11 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "ses_not_logged_in",
         "SES wants a login",
-        |v| v.code(&[530]) && v.server_in(&["amazonaws.com", "amazonaws.com.cn"]) && v.says(&["authentication required"]),
+        |v| {
+            v.code(&[530])
+                && v.server_in(&["amazonaws.com", "amazonaws.com.cn"])
+                && v.says(&["authentication required"])
+        },
         "SES wants a login. Set the SMTP user name and password of the region, and Login to automatic.",
     ),
     Cause::fails(

@@ -5,7 +5,7 @@ use super::Cause;
 pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "brevo_login",
-        "Brevo has no such SMTP login; An API key is none, nor is the account's password",
+        "Brevo has no such SMTP login; an API key is none, nor is the account's password",
         |v| v.code(&[535]) && v.server_in(&["brevo.com", "sendinblue.com"]),
         "Brevo has no such SMTP login. An API key is none, nor is the account's password. Take both from \
          Settings > SMTP & API > SMTP: the login shown there (…@smtp-brevo.com) and an SMTP key (xsmtpsib-…).",

@@ -15,7 +15,11 @@ pub(super) const CAUSES: &[Cause] = &[
         "google_credentials",
         "Google took neither an account password nor what was given as one; account passwords do not work for \
          SMTP any more",
-        |v| v.code(&[535]) && v.says(&["badcredentials", "username and password not accepted"]) && v.says(&["gsmtp", "support.google.com"]),
+        |v| {
+            v.code(&[535])
+                && v.says(&["badcredentials", "username and password not accepted"])
+                && v.says(&["gsmtp", "support.google.com"])
+        },
         "Google took neither an account password nor what was given as one; account passwords do not work for \
          SMTP any more. Enter the full address as user name, and an app password \
          (https://myaccount.google.com/apppasswords, needs 2-step verification) as password. A changed \
@@ -25,7 +29,14 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "google_web_login",
         "Google distrusts this login, from this server or after too many tries",
-        |v| v.code(&[534]) && v.says(&["log in via your web browser", "log in with your web browser", "webloginrequired"]),
+        |v| {
+            v.code(&[534])
+                && v.says(&[
+                    "log in via your web browser",
+                    "log in with your web browser",
+                    "webloginrequired",
+                ])
+        },
         "Google distrusts this login, from this server or after too many tries. Sign in as {user} in a \
          browser, best from this server's network, and confirm it is you \
          (https://accounts.google.com/DisplayUnlockCaptcha). Then use an app password or OAuth.",
@@ -41,7 +52,10 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "google_daily_limit",
         "the account has used up its day's mail: 2 000 in Google Workspace, 500 in a free one",
-        |v| v.says(&["daily user sending quota", "daily user sending limit"]) || (v.enhanced(&["5.4.5"]) && v.says(&["gsmtp"])),
+        |v| {
+            v.says(&["daily user sending quota", "daily user sending limit"])
+                || (v.enhanced(&["5.4.5"]) && v.says(&["gsmtp"]))
+        },
         "The account has used up its day's mail: 2 000 in Google Workspace, 500 in a free one. It opens again \
          within 24 hours. Send by another connection meanwhile; smtp-relay.gmail.com allows 10 000 recipients \
          a day for each user.",
@@ -65,7 +79,10 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "google_direct",
         "the connection goes to Google's server for incoming mail, which takes none from this address",
-        |v| v.says(&["not authorized to send email directly", "notauthorizederror", "is not authorized to"]) && v.says(&["gsmtp"]),
+        |v| {
+            v.says(&["not authorized to send email directly", "notauthorizederror", "is not authorized to"])
+                && v.says(&["gsmtp"])
+        },
         "The connection goes to Google's server for incoming mail, which takes none from this address. Use \
          smtp.gmail.com (587) with a login, or smtp-relay.gmail.com, or your own provider's server: none of \
          them named aspmx or gmail-smtp-in.",
@@ -88,7 +105,11 @@ pub(super) const CAUSES: &[Cause] = &[
         "google_refresh_token",
         "the refresh token is void: revoked, unused for six months, the account's password changed, or made \
          by an app in testing, whose tokens end after 7 days",
-        |v| v.failed(Failure::OauthRefused) && v.detail().contains("invalid_grant") && !v.detail().contains("aadsts"),
+        |v| {
+            v.failed(Failure::OauthRefused)
+                && v.detail().contains("invalid_grant")
+                && !v.detail().contains("aadsts")
+        },
         "The refresh token is void: revoked, unused for six months, the account's password changed, or made \
          by an app in testing, whose tokens end after 7 days. Set the app's publishing status to In \
          production or its user type to Internal, consent again, and enter the new refresh token.",

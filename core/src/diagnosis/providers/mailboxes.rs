@@ -37,7 +37,11 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "proton_bridge",
         "Proton Mail Bridge answers with a certificate of its own making",
-        |v| v.at(&[Step::Tls]) && v.failed(Failure::Certificate) && v.certificate().is_some_and(|c| c.subject.contains("Proton AG")),
+        |v| {
+            v.at(&[Step::Tls])
+                && v.failed(Failure::Certificate)
+                && v.certificate().is_some_and(|c| c.subject.contains("Proton AG"))
+        },
         "Proton Mail Bridge answers with a certificate of its own making. Export it in Bridge (Settings > \
          Advanced settings > Export TLS certificates; cert export on the command line) and enter cert.pem \
          under Authorities to trust, with 127.0.0.1 as host; or, in Mattermost's settings, skip the \
@@ -75,7 +79,20 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "ionos_login",
         "IONOS did not take user name and password",
-        |v| v.code(&[535]) && v.server_in(&["ionos.com", "ionos.de", "ionos.co.uk", "ionos.fr", "ionos.es", "ionos.it", "1und1.de", "1and1.com", "kundenserver.de"]),
+        |v| {
+            v.code(&[535])
+                && v.server_in(&[
+                    "ionos.com",
+                    "ionos.de",
+                    "ionos.co.uk",
+                    "ionos.fr",
+                    "ionos.es",
+                    "ionos.it",
+                    "1und1.de",
+                    "1and1.com",
+                    "kundenserver.de",
+                ])
+        },
         "IONOS did not take user name and password. The user name is the full address, the password the \
          mailbox's own, not that of the IONOS account; use the host of your country (smtp.ionos.de, .co.uk, \
          …).",

@@ -5,7 +5,7 @@ use super::Cause;
 pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "mailgun_login",
-        "Mailgun has no such SMTP login here; An API key is none, and the EU region has servers of its own",
+        "Mailgun has no such SMTP login here; an API key is none, and the EU region has servers of its own",
         |v| v.says(&["mailgun is not loving"]) || (v.code(&[535]) && v.server_in(&["mailgun.org"])),
         "Mailgun has no such SMTP login here. An API key is none, and the EU region has servers of its own. \
          Take user name (postmaster@your-domain) and password from Sending > Domain settings > SMTP \

@@ -176,7 +176,10 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "entra_tenant_unknown",
         "Entra knows no organisation by the name in the token URL",
-        |v| v.failed(Failure::OauthRefused) && (v.detail().contains("aadsts90002:") || v.detail().contains("aadsts900023")),
+        |v| {
+            v.failed(Failure::OauthRefused)
+                && (v.detail().contains("aadsts90002:") || v.detail().contains("aadsts900023"))
+        },
         "Entra knows no organisation by the name in the token URL. It is \
          https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with the directory (tenant) ID, or a \
          domain of yours, for TENANT.",

@@ -13,8 +13,12 @@ pub(super) const CAUSES: &[Cause] = &[
     ),
     Cause::fails(
         "sparkpost_login",
-        "SparkPost has no such login; Its user name is SMTP_Injection for everybody",
-        |v| v.code(&[535]) && (v.server_in(&["sparkpostmail.com", "sparkpost.com"]) || v.says(&["no authentication type succeeded"])),
+        "SparkPost has no such login; its user name is SMTP_Injection for everybody",
+        |v| {
+            v.code(&[535])
+                && (v.server_in(&["sparkpostmail.com", "sparkpost.com"])
+                    || v.says(&["no authentication type succeeded"]))
+        },
         "SparkPost has no such login. Its user name is SMTP_Injection for everybody. Enter SMTP_Injection as \
          user name, and an API key with the permission Send via SMTP as password; an account in the EU has \
          the host smtp.eu.sparkpostmail.com.",
@@ -51,7 +55,7 @@ pub(super) const CAUSES: &[Cause] = &[
     ),
     Cause::fails(
         "resend_login",
-        "Resend has no such login; Its user name is the word resend for everybody",
+        "Resend has no such login; its user name is the word resend for everybody",
         |v| v.code(&[535]) && v.server_in(&["resend.com"]),
         "Resend has no such login. Its user name is the word resend for everybody. Enter resend as user name, \
          and an API key (re_…) as password.",

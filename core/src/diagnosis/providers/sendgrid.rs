@@ -5,7 +5,7 @@ use super::Cause;
 pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "sendgrid_user",
-        "SendGrid has no such login; Its user name is the word apikey for everybody",
+        "SendGrid has no such login; its user name is the word apikey for everybody",
         |v| v.code(&[535]) && v.says(&["bad username / password"]),
         "SendGrid has no such login. Its user name is the word apikey for everybody. Enter apikey as user \
          name, and an API key (SG.…) with the permission Mail Send as password.",
@@ -42,7 +42,12 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "sendgrid_sender",
         "SendGrid does not know the From address",
-        |v| v.says(&["does not match a verified sender identity", "not authorized to send from that email address"]),
+        |v| {
+            v.says(&[
+                "does not match a verified sender identity",
+                "not authorized to send from that email address",
+            ])
+        },
         "SendGrid does not know the From address. Authenticate its domain under Settings > Sender \
          Authentication, or verify this one address there.",
     ),

@@ -6,7 +6,10 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "zoho_login",
         "Zoho did not take user name and password, or the account lives in another of its data centres",
-        |v| v.code(&[535]) && v.server_in(&["zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zohocloud.ca", "zoho.jp"]),
+        |v| {
+            v.code(&[535])
+                && v.server_in(&["zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zohocloud.ca", "zoho.jp"])
+        },
         "Zoho did not take user name and password, or the account lives in another of its data centres. Use \
          the server of your data centre (smtp.zoho.eu, .in, …; smtppro for an organisation), the full address \
          as user name, and with two-factor authentication an app-specific password.",
