@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-all=(deps wasm rust webapp server bundle mattermost bench e2e browser)
+all=(deps wasm rust webapp server independent bundle mattermost bench e2e browser)
 chosen=("$@")
 [ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 
@@ -14,6 +14,7 @@ rust() { cargo test --workspace --locked; }
 webapp() { (cd webapp && npm ci --no-fund --no-audit) && build/webapp.sh && (cd webapp && npm test); }
 # Two packages at a time: more, with -race and PostgreSQL, starve each other on a small machine.
 server() { (cd server && go test -mod=readonly -race -p 2 -timeout 20m ./...); }
+independent() { build/independent.sh; }
 bundle() { build/bundle.py && build/check-bundle.py dist/postroom-*.tar.gz && build/check-reproducible.sh && build/bundle.py --host-only; }
 mattermost() { build/mattermost.sh; }
 bench() { (cd bench && go test -mod=readonly ./...); }

@@ -123,7 +123,7 @@ func (t *conversation) end(outcome *core.Outcome) {
 	switch {
 	case !unbroken, outcome != nil && outcome.Failure != nil && *outcome.Failure != FailureNotOffered:
 		_ = over.line.Close()
-	case outcome == nil && pool != nil:
+	case pool != nil && (outcome == nil || unsaid(outcome)):
 		pool.put(key, &over, quit)
 	case pool == nil, outcome == nil, !aboutTheMail(outcome):
 		pool.farewell(&over, quit)
@@ -140,6 +140,11 @@ func (t *conversation) end(outcome *core.Outcome) {
 			}
 		}()
 	}
+}
+
+// unsaid is whether a mail needs what the server does not offer, and so nothing was said of it.
+func unsaid(outcome *core.Outcome) bool {
+	return outcome.Failure != nil && *outcome.Failure == FailureNotOffered && outcome.Step == StepMailFrom
 }
 
 // aboutTheMail is whether a server refused the mail and not us, so that it takes another.
