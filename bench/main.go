@@ -1,7 +1,7 @@
 // Command bench measures Postroom beside Mattermost's own mail code, on the real server, in one run: see
 // docs/benchmarks.md for what is measured and what came of it. It prints a table and writes bench/.out/latest.md.
 //
-//	go run . [-bundle postroom.tar.gz] [-only compose,load,ready,timing,relay,queue] [-quick]
+//	go run . [-bundle postroom.tar.gz] [-only compose,pool,load,ready,timing,relay,queue] [-quick]
 package main
 
 import (
@@ -20,12 +20,13 @@ type options struct {
 	quick  bool
 }
 
-// parts are run in this order; the first needs no server.
+// parts are run in this order; the first two need no server.
 var parts = []struct {
 	name    string
 	measure func(*bench) error
 }{
 	{"compose", (*bench).compose},
+	{"pool", (*bench).pool},
 	{"ready", (*bench).ready},
 	{"load", (*bench).load},
 	{"timing", (*bench).timing},
@@ -38,7 +39,7 @@ func main() {
 	var o options
 	var only string
 	flag.StringVar(&o.bundle, "bundle", "", "the bundle to install (default: .build/bundle/postroom.tar.gz)")
-	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, ready, load, timing, relay, queue (default: all)")
+	flag.StringVar(&only, "only", "", "parts to run, by comma: compose, pool, ready, load, timing, relay, queue (default: all)")
 	flag.BoolVar(&o.quick, "quick", false, "a tenth of the load, to try the bench itself")
 	flag.Parse()
 	if err := run(o, only); err != nil {
