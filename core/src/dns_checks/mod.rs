@@ -89,3 +89,6 @@ pub(crate) fn answer(args: &Args) -> Checks {
     let steps = [spf, dkim, dmarc, mx, ptr].into_iter().flatten().collect();
     Checks { ask: subject.lookups.asked(), steps }
 }
+
+#[cfg(test)]
+mod tests;
