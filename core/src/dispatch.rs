@@ -14,7 +14,7 @@ use crate::wire::{self, Base64};
 use crate::{
     Error, account_mail, app_error, attend, by_hand, client, command, connections, diagnosis, dns_checks,
     email_settings, fault, incident, judge, landing, limit, orphaned, outcome, relay, request, secret,
-    self_test, upstream,
+    self_test, steering, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -92,6 +92,8 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "diagnose" => call.run(|args| Ok(diagnosis::answer(&args, call.now))),
         "attend" => call.run(|args| Ok(attend::answer(&args, call.now))),
         "fault" => call.run(|args| Ok(fault::answer(&args, call.now))),
+        "steer" => call.run(|args| Ok(steering::steer(&args, call.now))),
+        "conclude" => call.run(|args| Ok(steering::conclude(&args, call.now))),
         "upstream" => call.run(|args| upstream::answer(&args)),
         "by_hand" => call.run(|args| Ok(by_hand::answer(&args, call.now))),
         "command" => call.run(|args| Ok(command::answer(&args, call.now))),

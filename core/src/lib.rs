@@ -39,6 +39,7 @@ mod relay;
 mod restraint;
 mod secret;
 mod self_test;
+mod steering;
 mod upstream;
 mod wire;
 

@@ -59,6 +59,8 @@ var shapes = map[string]struct{ args, result any }{
 	core.OpComposeTest:          {core.ComposeTestArgs{}, core.ComposeTestResult{}},
 	core.OpReadTest:             {core.ReadTestArgs{}, core.ReadTestResult{}},
 	core.OpMattermostConnection: {core.MattermostConnectionArgs{}, core.MattermostConnectionResult{}},
+	core.OpSteer:                {core.SteerArgs{}, core.SteerResult{}},
+	core.OpConclude:             {core.ConcludeArgs{}, core.ConcludeResult{}},
 	core.OpConnections:          {core.ConnectionsArgs{}, core.ConnectionsResult{}},
 	core.OpTestReply:            {core.TestReplyArgs{}, core.AppErrorResult{}},
 	core.OpJudge:                {core.JudgeArgs{}, core.JudgeResult{}},

@@ -18,7 +18,7 @@ import (
 type attempt struct {
 	o     *Outbox
 	in    *current
-	way   *way
+	ways  []*way // the first has been entered
 	lease *store.Lease
 	clear *core.OpenResult // the mail, where it need not be opened
 	end   func(context.Context, pgx.Tx) error
@@ -27,9 +27,9 @@ type attempt struct {
 // run sends the mail and writes what became of it.
 func (a *attempt) run(ctx context.Context) error {
 	o, lease := a.o, a.lease
-	if a.way.connection == nil {
+	if a.ways[0].connection == nil {
 		return a.finish(ctx, &store.Result{
-			State: store.StateHeld, HeldBy: ref(store.HeldByCapture), Connection: a.way.name,
+			State: store.StateHeld, HeldBy: ref(store.HeldByCapture), Connection: a.ways[0].name,
 			Reason: ref(o.reasons(ctx).Captured),
 		})
 	}
@@ -40,19 +40,80 @@ func (a *attempt) run(ctx context.Context) error {
 	if err != nil {
 		o.notices.warn(ctx, "A mail can't be opened: the core fails at it")
 		o.log.DebugContext(ctx, "A mail can't be opened", "mail", lease.MailID, "error", err.Error())
-		return a.finish(ctx, o.fault(ctx, lease.Clock(), lease, a.way, err, nil))
+		return a.finish(ctx, o.fault(ctx, lease.Clock(), lease, a.ways[0], err, nil))
 	}
 	talking, lost, end := o.renew(ctx, lease)
-	outcome := o.noting(o.upstreamCourier, a.way.connection).Send(talking, *a.way.connection, courier.Envelope{
-		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
-	})
+	by, outcome, means := a.carry(ctx, talking, courier.Envelope{From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message})
 	end()
 	if lost() {
 		o.log.Warn("A lease was lost while its mail was being sent; another sender may have it", "mail", lease.MailID, "step", outcome.Step)
 	} else if ctx.Err() != nil && outcome.Step != courier.StepFinalDot {
 		return a.giveBack(context.WithoutCancel(ctx))
 	}
-	return a.finish(ctx, o.result(context.WithoutCancel(ctx), lease, a.way, outcome))
+	result := o.result(context.WithoutCancel(ctx), lease, by, outcome)
+	result.Hurry = means.Hurry
+	if means.Unspent && means.Health.ProbeAt != nil && result.State == store.StateDeferred {
+		result.Next = moment(means.Health.ProbeAt)
+		return a.waitUnspent(context.WithoutCancel(ctx), result)
+	}
+	return a.finish(ctx, result)
+}
+
+// carry sends the mail by the first connection that takes notice of it, and concludes from each what that says of it. Before
+// it would be the next one's turn nobody is waited for as long as RFC 5321 has it.
+func (a *attempt) carry(ctx, talking context.Context, mail courier.Envelope) (by *way, outcome core.Outcome, means core.ConcludeResult) {
+	o := a.o
+	for i, next := range a.ways {
+		if i > 0 {
+			entered, err := o.enter(talking, next, a.lease.Class, "", "")
+			if err != nil || !entered {
+				return by, outcome, means
+			}
+			defer next.leave(a.lease.Class)
+			o.log.DebugContext(ctx, "A mail goes by another connection", "mail", a.lease.MailID, "after", outcome.Step, "connection", next.name)
+		}
+		by = next
+		outcome = o.noting(o.carrier(i+1 < len(a.ways)), next.connection).Send(talking, *next.connection, mail)
+		if talking.Err() != nil { // it was broken off by us
+			return by, outcome, core.ConcludeResult{}
+		}
+		if means = o.conclude(context.WithoutCancel(ctx), next, &outcome, &a.lease.MailID); !means.Elsewhere {
+			break
+		}
+	}
+	return by, outcome, means
+}
+
+// carrier is a courier that is less patient where another connection is left to try.
+func (o *Outbox) carrier(hurried bool) *courier.Courier {
+	carrier := *o.upstreamCourier
+	if deadlines := &carrier.Deadlines; hurried {
+		soon := o.tuning.Test
+		deadlines.DNS, deadlines.Connect, deadlines.TLS = sooner(deadlines.DNS, soon.DNS), sooner(deadlines.Connect, soon.Connect), sooner(deadlines.TLS, soon.TLS)
+		deadlines.Greeting, deadlines.Command = sooner(deadlines.Greeting, soon.Greeting), sooner(deadlines.Command, soon.Command)
+	}
+	return &carrier
+}
+
+// sooner is the shorter of two deadlines, of which zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// waitUnspent gives the mail back to wait for a connection: of this attempt its log keeps what was said, and nothing else.
+func (a *attempt) waitUnspent(ctx context.Context, result *store.Result) error {
+	return a.untilWritten(ctx, result.State, func(ctx context.Context) (mine bool, err error) {
+		err = a.o.store.InTx(ctx, func(tx pgx.Tx) error {
+			if mine, err = store.ReleaseToWait(ctx, tx, a.lease, result); err != nil || !mine {
+				return err
+			}
+			return a.next(ctx, tx, *result.Next)
+		})
+		return mine, err
+	})
 }
 
 // giveBack is for a conversation that we broke off before the peer could have the mail.
@@ -177,17 +238,23 @@ func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, w
 // finish writes the result, with the job that comes next where there is one. What is known about a mail must not be
 // lost to a database that is away for a while: this tries until it is written or another has the mail.
 func (a *attempt) finish(ctx context.Context, result *store.Result) error {
+	return a.untilWritten(ctx, result.State, func(ctx context.Context) (bool, error) { return a.tryFinish(ctx, result) })
+}
+
+func (a *attempt) untilWritten(ctx context.Context, state string, try func(context.Context) (bool, error)) error {
 	o, lease := a.o, a.lease
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendMargin-time.Minute)
 	defer cancel()
 	for {
-		mine, err := a.tryFinish(writing, result)
+		trying, stop := context.WithTimeout(writing, 5*time.Second)
+		mine, err := try(trying)
+		stop()
 		switch {
 		case err == nil && !mine:
-			o.log.Warn("A mail's outcome was not written: its lease had gone to another", "mail", lease.MailID, "state", result.State)
+			o.log.Warn("A mail's outcome was not written: its lease had gone to another", "mail", lease.MailID, "state", state)
 			return nil
 		case err == nil:
-			o.count.Attempt(lease.Class, result.State, lease.Clock().Sub(lease.QueuedAt))
+			o.count.Attempt(lease.Class, state, lease.Clock().Sub(lease.QueuedAt))
 			return nil
 		case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 			// Stopping: a few more tries, then the lease lapses and another sends it again.
@@ -205,8 +272,6 @@ func (a *attempt) finish(ctx context.Context, result *store.Result) error {
 }
 
 func (a *attempt) tryFinish(ctx context.Context, result *store.Result) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	if result.Next == nil {
 		return a.o.store.Finish(ctx, a.lease, result) // River completes a job by itself, in batches
 	}

@@ -60,13 +60,13 @@ type Outbox struct {
 	incidents   Incidents
 	certificate func(connection, server string, facts *core.TLSFacts)
 
-	current atomic.Pointer[current]
-	client  *river.Client[pgx.Tx] // inserts only: it works before and without the workers
-	accepts chan *accepting
-	relays  chan *relaying
-	flood   flood
-	// upstream is this node's share of the server that mail goes to.
-	upstream upstream
+	current  atomic.Pointer[current]
+	client   *river.Client[pgx.Tx] // inserts only: it works before and without the workers
+	accepts  chan *accepting
+	relays   chan *relaying
+	flood    flood
+	shares   shares
+	steering steering
 	// upstreamCourier carries all mail but tests: it keeps connections and access tokens from one to the next.
 	upstreamCourier *courier.Courier
 	words           atomic.Pointer[core.Reasons] // the core's, asked for once
@@ -117,7 +117,8 @@ func New(options Options) (*Outbox, error) {
 		o.incidents = untold{}
 	}
 	o.notices.log = options.Log
-	o.upstream.init()
+	o.shares.of = map[string]*upstream{}
+	o.steering.init()
 	o.upstreamCourier = &courier.Courier{Deadlines: o.tuning.Queue, Name: o.tuning.HelloName, Pool: &courier.Pool{Count: o.count.Connection}}
 	o.current.Store(&current{Snapshot: options.Settings})
 	o.changed.Store(true)
@@ -164,6 +165,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	o.ended.Go(o.acceptLoop)
 	o.ended.Go(o.relayLoop)
 	o.ended.Go(o.keep)
+	o.ended.Go(o.steerLoop)
 	return nil
 }
 
@@ -196,6 +198,7 @@ func (o *Outbox) Apply(snapshot *settings.Snapshot) {
 	o.changed.Store(true)
 	o.upstreamCourier.Pool.EndIdle()
 	o.kick()
+	o.steering.forget()
 }
 
 func (o *Outbox) kick() {
@@ -239,8 +242,11 @@ func (o *Outbox) Status(ctx context.Context) Status {
 		status.FilledFor = o.filled
 	}
 	o.mu.Unlock()
-	if ways, err := o.ways(ctx, o.current.Load()); err == nil {
-		status.Connection = ways[0].name
+	if now, err := o.steer(ctx, o.current.Load()); err == nil {
+		status.Connection = now.all[0].name
+		if len(now.ways) > 0 {
+			status.Connection = now.ways[0].name
+		}
 	}
 	if counts, err := o.store.Counts(ctx); err == nil {
 		status.Counts = counts

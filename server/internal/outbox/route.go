@@ -2,6 +2,9 @@ package outbox
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -14,7 +17,30 @@ type way struct {
 	name        string
 	connection  *core.Connection
 	connections int
-	perMinute   int // 0 for no limit
+	perMinute   int    // 0 for no limit
+	mark        string // of the connection's settings, by which its health is kept
+	share       *upstream
+}
+
+// markOf tells a connection's settings from others, and nobody what they are: it is made with the key that mails are
+// sealed under.
+func markOf(key string, connection *core.Connection) string {
+	settings := *connection
+	settings.Name = "" // a form's that is tested has another
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		return ""
+	}
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write(raw)
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// leave gives a place back, where one was needed.
+func (w *way) leave(class string) {
+	if w.share != nil {
+		w.share.leave(class)
+	}
 }
 
 // routeError is settings by which no mail can go, in words that name the mend. Mail waits.
@@ -33,10 +59,16 @@ func (o *Outbox) ways(ctx context.Context, in *current) ([]*way, error) {
 		return in.ways, nil
 	}
 	ways, err := o.findWays(ctx, in)
-	if err == nil {
-		in.ways = ways
+	if err != nil {
+		return nil, err
 	}
-	return ways, err
+	for _, it := range ways {
+		if it.connection != nil {
+			it.mark, it.share = markOf(in.AtRestKey, it.connection), o.shareOf(it.name)
+		}
+	}
+	in.ways = ways
+	return ways, nil
 }
 
 func (o *Outbox) findWays(ctx context.Context, in *current) ([]*way, error) {
@@ -119,9 +151,9 @@ type ConnectionStatus struct {
 // Connections are those that the settings name, used or not.
 func (o *Outbox) Connections(ctx context.Context) []ConnectionStatus {
 	in := o.current.Load()
-	used, err := o.ways(ctx, in)
+	course, err := o.steer(ctx, in)
 	if err != nil {
-		used = nil
+		course = nil // nothing is used
 	}
 	all := []*way{}
 	if it, err := o.mattermostWay(ctx, in); err == nil && it != nil {
@@ -138,12 +170,28 @@ func (o *Outbox) Connections(ctx context.Context) []ConnectionStatus {
 		c := it.connection
 		status := ConnectionStatus{Name: it.name, Server: c.Server, Port: c.Port, Security: c.Security, Auth: c.Auth, Username: c.Username,
 			PasswordSet: c.Password != "" || c.OAuth != nil && c.OAuth.ClientSecret != "", State: "unused"}
-		for i, way := range used {
-			if way.name == it.name {
-				status.State, status.Active = "ok", i == 0
-			}
+		if course != nil {
+			o.addHealth(&status, course)
 		}
 		list = append(list, status)
 	}
 	return list
+}
+
+func (o *Outbox) addHealth(status *ConnectionStatus, now *course) {
+	it := named(now.all, status.Name)
+	if it == nil {
+		return
+	}
+	status.State, status.Active = core.HealthOK, len(now.ways) > 0 && now.ways[0] == it
+	o.steering.mu.Lock()
+	health := o.steering.rows[it.is()].Health
+	o.steering.mu.Unlock()
+	if health == nil {
+		return
+	}
+	status.State, status.Reason = health.State, health.Reason
+	if health.Since != nil {
+		status.Since = ref(time.UnixMilli(*health.Since).UTC())
+	}
 }

@@ -54,26 +54,31 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[sendArgs]) error {
 func (w *sendWorker) work(ctx context.Context, job *river.Job[sendArgs]) (time.Duration, error) {
 	o, in, id := w.o, w.o.current.Load(), job.Args.MailID
 	key, keyErr := o.key(ctx, in)
-	ways, wayErr := o.ways(ctx, in)
-	if keyErr == nil && wayErr == nil {
-		way := ways[0]
-		if way.connection != nil {
-			entered, err := o.enter(ctx, job.Queue, id, key)
+	course, wayErr := o.steer(ctx, in)
+	if keyErr == nil && wayErr == nil && len(course.ways) == 0 {
+		if waits, err := w.waitForConnection(ctx, job, key, course); err != nil || waits {
+			return 0, err
+		}
+	}
+	if keyErr == nil && wayErr == nil && len(course.ways) > 0 {
+		by := course.ways[0]
+		if by.connection != nil {
+			entered, err := o.enter(ctx, by, job.Queue, id, key)
 			if err != nil {
 				return 0, err
 			}
 			if !entered {
-				o.notices.warn(ctx, "Mails wait for their turn at the mail server: UpstreamConnections or UpstreamPerMinute is reached")
+				o.notices.warn(ctx, "Mails wait for their turn at the mail server: the limit of its connections, or of mails per minute, is reached")
 				return 0, w.keepPlace(ctx, job)
 			}
-			defer o.upstream.leave(job.Queue)
+			defer by.leave(job.Queue)
 		}
 		lease, err := o.store.TakeLease(ctx, id, o.node, key, o.tuning.LeaseLife)
 		if err != nil {
 			return 0, err
 		}
 		if lease != nil {
-			return 0, (&attempt{o: o, in: in, way: way, lease: lease, end: func(ctx context.Context, tx pgx.Tx) error {
+			return 0, (&attempt{o: o, in: in, ways: course.ways, lease: lease, end: func(ctx context.Context, tx pgx.Tx) error {
 				return complete(ctx, tx, job)
 			}}).run(ctx)
 		}
@@ -121,6 +126,35 @@ func (w *sendWorker) putOff(ctx context.Context, job *river.Job[sendArgs], is *s
 		}
 		if is.JobID == job.ID {
 			if err := w.o.schedule(ctx, tx, id, job.Queue, at); err != nil {
+				return err
+			}
+		}
+		return complete(ctx, tx, job)
+	})
+}
+
+// waitForConnection has a mail that could be sent wait for a connection, without an attempt; false says that it could not be
+// sent anyhow.
+func (w *sendWorker) waitForConnection(ctx context.Context, job *river.Job[sendArgs], key string, now *course) (bool, error) {
+	may, err := w.o.store.MayBeTaken(ctx, job.Args.MailID, key)
+	if err != nil || !may {
+		return false, err
+	}
+	is, err := w.o.store.Standing(ctx, job.Args.MailID)
+	if err != nil || is == nil {
+		return false, err
+	}
+	w.o.notices.warn(ctx, "Mails wait, as no connection can be logged in to")
+	until := w.o.clock.Now().Add(time.Minute)
+	if now.WaitUntil != nil {
+		until = time.UnixMilli(*now.WaitUntil)
+	}
+	return true, w.o.store.InTx(ctx, func(tx pgx.Tx) error {
+		if err := store.WaitForConnection(ctx, tx, job.Args.MailID, until, now.Reason); err != nil {
+			return err
+		}
+		if is.JobID == job.ID {
+			if err := w.o.schedule(ctx, tx, job.Args.MailID, job.Queue, until); err != nil {
 				return err
 			}
 		}

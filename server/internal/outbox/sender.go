@@ -13,7 +13,7 @@ import (
 type sender struct {
 	o     *Outbox
 	in    *current
-	way   *way
+	ways  []*way
 	taken time.Time
 	place chan struct{}
 	class string
@@ -21,29 +21,29 @@ type sender struct {
 
 // freeSender takes a place among those of a class, nil when none is free or the settings allow no sending now.
 func (o *Outbox) freeSender(ctx context.Context, in *current, class string) *sender {
-	ways, err := o.ways(ctx, in)
-	if err != nil || !o.working() {
+	course, err := o.steer(ctx, in)
+	if err != nil || !o.working() || len(course.ways) == 0 {
 		return nil
 	}
-	way := ways[0]
+	by := course.ways[0]
 	// Where the rate is limited a mail waits for its turn in River's hands; a sender waits for nothing.
-	if o.upstream.limited() != nil || !o.upstream.try(class) {
+	if by.connection != nil && (by.share.limited() != nil || !by.share.try(class)) {
 		return nil
 	}
 	place := o.senders[class]
 	select {
 	case place <- struct{}{}:
 		o.sending.Add(1)
-		return &sender{o: o, in: in, way: way, taken: time.Now(), place: place, class: class}
+		return &sender{o: o, in: in, ways: course.ways, taken: time.Now(), place: place, class: class}
 	default:
-		o.upstream.leave(class)
+		by.leave(class)
 		return nil
 	}
 }
 
 func (s *sender) release() {
 	<-s.place
-	s.o.upstream.leave(s.class)
+	s.ways[0].leave(s.class)
 	s.o.sending.Done()
 }
 
@@ -66,7 +66,7 @@ func (s *sender) send(lease *store.Lease, clear *core.OpenResult) {
 		defer s.release()
 		ctx, cancel := context.WithTimeout(s.o.sendLife, s.o.tuning.Queue.Total+sendMargin)
 		defer cancel()
-		if err := (&attempt{o: s.o, in: s.in, way: s.way, lease: lease, clear: clear}).run(ctx); err != nil {
+		if err := (&attempt{o: s.o, in: s.in, ways: s.ways, lease: lease, clear: clear}).run(ctx); err != nil {
 			s.o.notices.warn(ctx, "A mail waits: the database is out of reach or refuses it")
 			s.o.log.DebugContext(ctx, "A mail waits", "mail", lease.MailID, "error", err.Error())
 		}

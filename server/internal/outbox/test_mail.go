@@ -46,6 +46,9 @@ func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail 
 	outcome := tester.Send(ctx, connection, courier.Envelope{
 		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})
+	if accepted(outcome) {
+		o.heard(context.WithoutCancel(ctx), &connection)
+	}
 	if lease == nil {
 		return outcome
 	}

@@ -28,6 +28,8 @@ type Tuning struct {
 	PrunePeriod  time.Duration
 	SweepPeriod  time.Duration // between two searches for accounts that are gone
 
+	SteerPeriod time.Duration // between two looks at how the connections do
+
 	RateWindow   time.Duration // that UpstreamPerMinute is counted in
 	TurnPatience time.Duration // that a worker waits for its mail's turn at the upstream server
 
@@ -42,7 +44,7 @@ var Defaults = Tuning{
 	RequestWorkers: 8, Senders: 32, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 20 * time.Millisecond, FetchPoll: 250 * time.Millisecond,
 	LeaseLife:    time.Minute,
 	KeeperPeriod: 5 * time.Second, ReaperPeriod: 15 * time.Second, ReaperGrace: 30 * time.Second, PrunePeriod: time.Hour, SweepPeriod: 10 * time.Minute,
-	RateWindow: time.Minute, TurnPatience: 5 * time.Second,
+	SteerPeriod: 2 * time.Second, RateWindow: time.Minute, TurnPatience: 5 * time.Second,
 	Queue: courier.ForQueue, Test: courier.ForTest,
 }
 

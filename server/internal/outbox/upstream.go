@@ -6,11 +6,29 @@ import (
 	"time"
 
 	"postroom/server/internal/core"
-	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 )
 
-// upstream is this node's share of the server that mail goes to: connections at once, account mail first, and turns
+// shares are this node's of each connection.
+type shares struct {
+	mu sync.Mutex
+	of map[string]*upstream
+}
+
+// shareOf is this node's share of a connection, empty until shareUpstream has asked for it.
+func (o *Outbox) shareOf(name string) *upstream {
+	o.shares.mu.Lock()
+	defer o.shares.mu.Unlock()
+	u := o.shares.of[name]
+	if u == nil {
+		u = &upstream{}
+		u.init()
+		o.shares.of[name] = u
+	}
+	return u
+}
+
+// upstream is this node's share of a server that mail goes to: connections at once, account mail first, and turns
 // where the rate is limited. What the shares are is the core's decision.
 type upstream struct {
 	mu      sync.Mutex
@@ -113,19 +131,33 @@ func (u *upstream) limited() *core.Rate {
 	return u.rate
 }
 
-// shareUpstream asks the core for this node's share, where the settings or the number of nodes have changed.
+// shareUpstream asks the core for this node's share of each connection, where the settings or the number of nodes have
+// changed.
 func (o *Outbox) shareUpstream(ctx context.Context) error {
 	nodes, err := o.store.CountNodes(ctx)
 	if err != nil {
 		return err
 	}
-	args := core.UpstreamArgs{Connections: settings.DefaultUpstreamConnections, Nodes: nodes, WindowMS: o.tuning.RateWindow.Milliseconds()}
-	if ways, err := o.ways(ctx, o.current.Load()); err == nil && ways[0].connection != nil {
-		args.Connections, args.PerWindow = ways[0].connections, ways[0].perMinute
+	ways, err := o.ways(ctx, o.current.Load())
+	if err != nil {
+		return nil // mail waits, and the admin is told where it does
 	}
-	o.upstream.mu.Lock()
-	same := o.upstream.asked == args
-	o.upstream.mu.Unlock()
+	for _, it := range ways {
+		if it.connection == nil {
+			continue
+		}
+		args := core.UpstreamArgs{Connections: it.connections, Nodes: nodes, PerWindow: it.perMinute, WindowMS: o.tuning.RateWindow.Milliseconds()}
+		if err := o.share(ctx, it.share, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Outbox) share(ctx context.Context, u *upstream, args core.UpstreamArgs) error {
+	u.mu.Lock()
+	same := u.asked == args
+	u.mu.Unlock()
 	if same {
 		return nil
 	}
@@ -133,29 +165,29 @@ func (o *Outbox) shareUpstream(ctx context.Context) error {
 	if err := o.engine.Call(ctx, core.OpUpstream, time.Now(), args, &out); err != nil {
 		return err
 	}
-	o.upstream.mu.Lock()
-	defer o.upstream.mu.Unlock()
-	o.upstream.asked, o.upstream.rate = args, out.Rate
-	o.upstream.places = [3]int{out.Places.Account, out.Places.Invitation, out.Places.Notification}
-	o.upstream.give()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked, u.rate = args, out.Rate
+	u.places = [3]int{out.Places.Account, out.Places.Invitation, out.Places.Notification}
+	u.give()
 	return nil
 }
 
 // enter waits a little for a place and, where the rate is limited, for a turn; false says that neither came, and the
-// mail is to wait without a worker. A mail that may not be taken now takes no turn.
-func (o *Outbox) enter(ctx context.Context, class, mailID, key string) (bool, error) {
+// mail is to wait without a worker. A mail that may not be taken now takes no turn; "" is one that this node has.
+func (o *Outbox) enter(ctx context.Context, by *way, class, mailID, key string) (bool, error) {
 	waiting, cancel := context.WithTimeout(ctx, o.tuning.TurnPatience)
 	defer cancel()
-	if !o.upstream.take(waiting, class) {
+	if !by.share.take(waiting, class) {
 		return false, ctx.Err()
 	}
-	rate := o.upstream.limited()
+	rate := by.share.limited()
 	if rate == nil {
 		return true, nil
 	}
-	mine, err := o.turn(waiting, rate, class, mailID, key)
+	mine, err := o.turn(waiting, by, rate, class, mailID, key)
 	if err != nil || !mine {
-		o.upstream.leave(class)
+		by.share.leave(class)
 	}
 	if waiting.Err() != nil && ctx.Err() == nil {
 		err = nil // it is only patience that has ended
@@ -163,20 +195,22 @@ func (o *Outbox) enter(ctx context.Context, class, mailID, key string) (bool, er
 	return mine, err
 }
 
-func (o *Outbox) turn(ctx context.Context, rate *core.Rate, class, mailID, key string) (bool, error) {
+func (o *Outbox) turn(ctx context.Context, by *way, rate *core.Rate, class, mailID, key string) (bool, error) {
 	c := classIndex(class)
 	select {
-	case o.upstream.turns[c] <- struct{}{}:
-		defer func() { <-o.upstream.turns[c] }()
+	case by.share.turns[c] <- struct{}{}:
+		defer func() { <-by.share.turns[c] }()
 	case <-ctx.Done():
 		return false, nil
 	}
 	ahead := [3]int64{rate.AheadUS.Account, rate.AheadUS.Invitation, rate.AheadUS.Notification}[c]
 	for {
-		if may, err := o.store.MayBeTaken(ctx, mailID, key); err != nil || !may {
-			return err == nil, err
+		if mailID != "" {
+			if may, err := o.store.MayBeTaken(ctx, mailID, key); err != nil || !may {
+				return err == nil, err
+			}
 		}
-		wait, err := o.store.Turn(ctx, micro(rate.IntervalUS), micro(ahead), micro(rate.FullUS))
+		wait, err := o.store.Turn(ctx, by.name, micro(rate.IntervalUS), micro(ahead), micro(rate.FullUS))
 		if err != nil || wait <= 0 {
 			return err == nil, err
 		}

@@ -64,7 +64,7 @@ var quick = Tuning{
 	RequestWorkers: 8, Senders: 16, OtherSenders: 16, AccountWorkers: 16, OtherWorkers: 16, FetchCooldown: 5 * time.Millisecond, FetchPoll: 50 * time.Millisecond,
 	LeaseLife:    3 * time.Second,
 	KeeperPeriod: 50 * time.Millisecond, ReaperPeriod: 200 * time.Millisecond, ReaperGrace: time.Second, PrunePeriod: time.Hour, SweepPeriod: time.Hour,
-	RateWindow: time.Minute, TurnPatience: 300 * time.Millisecond,
+	SteerPeriod: 50 * time.Millisecond, RateWindow: time.Minute, TurnPatience: 300 * time.Millisecond,
 	Queue: courier.Deadlines{
 		DNS: time.Second, Connect: time.Second, TLS: time.Second, Greeting: 5 * time.Second, Command: 5 * time.Second,
 		Data: 5 * time.Second, Block: 5 * time.Second, FinalDot: 8 * time.Second, Quit: time.Second, Total: 20 * time.Second,

@@ -65,7 +65,7 @@ func (s *Store) TakeLease(ctx context.Context, mailID, owner, keyID string, life
 	lease := Lease{MailID: mailID, Taken: time.Now()}
 	err := s.pool.QueryRow(ctx, `UPDATE postroom.mails m SET state = 'sending', lease_owner = $3,
 			lease_until = now() + $4::interval, fence = m.fence + 1, attempts = m.attempts + 1,
-			next_attempt_at = NULL, key_missing_since = NULL, perhaps = `+perhaps+`
+			next_attempt_at = NULL, waits = false, key_missing_since = NULL, perhaps = `+perhaps+`
 		WHERE `+mayBeTaken+`
 		RETURNING m.fence, m.kind, m.class, m.sealed, m.attempts, m.perhaps, m.expires_at, m.queued_at, now()`, mailID, keyID, owner, life).
 		Scan(&lease.Fence, &lease.Kind, &lease.Class, &lease.Sealed, &lease.Attempts, &lease.Perhaps, &lease.ExpiresAt, &lease.QueuedAt, &lease.Now)
@@ -152,6 +152,8 @@ type Result struct {
 	Reason     *string
 	// Fault counts this attempt as one that failed in our own code.
 	Fault bool
+	// Hurry brings a mail that waits forward once a connection is well.
+	Hurry bool
 }
 
 // Finish writes an attempt's result, if the lease is still this one's: false says that it was lost, and nothing is
@@ -173,9 +175,9 @@ func finish(ctx context.Context, in queryer, lease *Lease, r *Result) (bool, err
 			sealed = CASE WHEN $5::timestamptz IS NOT NULL OR $3 = 'held'
 				OR (($3 = 'failed' OR $3 = 'perhaps_delivered' AND m.perhaps) AND m.token_digest IS NULL) THEN m.sealed END,
 			finished_at = CASE WHEN $5::timestamptz IS NULL THEN now() END,
-			lease_owner = NULL, lease_until = NULL
+			waits = $13 AND $3 = 'deferred', lease_owner = NULL, lease_until = NULL
 		WHERE m.id = $1::uuid AND m.fence = $2 AND m.state = 'sending'`,
-		lease.MailID, lease.Fence, r.State, r.HeldBy, r.Next, r.Connection, r.Step, r.Code, r.Enhanced, r.Text, r.Reason, r.Fault)
+		lease.MailID, lease.Fence, r.State, r.HeldBy, r.Next, r.Connection, r.Step, r.Code, r.Enhanced, r.Text, r.Reason, r.Fault, r.Hurry)
 	return tag.RowsAffected() == 1, wrap("write the mail's outcome", err)
 }
 

@@ -43,7 +43,7 @@ const (
 	// perhaps is whether a mail that is about to be sent or held may have left before: of a lease that lapsed nobody knows.
 	perhaps = `m.perhaps OR m.state IN ('sending', 'perhaps_delivered')`
 	ended   = closed + `, sealed = NULL`
-	closed  = `held_by = NULL, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
+	closed  = `held_by = NULL, waits = false, next_attempt_at = NULL, finished_at = now(), lease_owner = NULL, lease_until = NULL`
 	// abandoned is a mail whose sender has lost its lease.
 	abandoned = `(m.state = 'sending' AND m.lease_until <= now())`
 )
@@ -64,7 +64,7 @@ type Mail struct {
 	NextAttemptAt *time.Time `json:"next_attempt_at"`
 	FinishedAt    *time.Time `json:"finished_at"`
 	Attempts      int        `json:"attempts"`
-	Connection    *string    `json:"connection"` // mattermost, capture, test
+	Connection    *string    `json:"connection"` // primary, fallback, mattermost, capture, test
 	Step          *string    `json:"step"`
 	ReplyCode     *int       `json:"reply_code"`
 	Enhanced      *string    `json:"enhanced"`

@@ -16,6 +16,9 @@ type Retention struct {
 const (
 	keepExpiredTokens = 7 * 24 * time.Hour
 	keepLimits        = 7 * 24 * time.Hour
+	// What is known of a connection whose settings are not in force any more; of one that is not well it is written anew
+	// every half hour.
+	keepConnections = 7 * 24 * time.Hour
 	// pruneAtOnce bounds a statement, whatever has come together while it could not run.
 	pruneAtOnce = 2000
 )
@@ -36,6 +39,8 @@ func (s *Store) Prune(ctx context.Context, keep Retention) error {
 			WHERE held_by = 'site_url' AND finished_at IS NULL AND expires_at < now() - $2::interval LIMIT $1)`, []any{keep.Bodies, keep.Words}},
 		{`DELETE FROM postroom.account_limits WHERE (account_id, kind) IN (SELECT account_id, kind FROM postroom.account_limits
 			WHERE tat_ms < (extract(epoch FROM now() - $2::interval) * 1000)::bigint LIMIT $1)`, []any{keepLimits}},
+		{`DELETE FROM postroom.connections WHERE (name, mark) IN (SELECT name, mark FROM postroom.connections
+			WHERE changed_at < now() - $2::interval LIMIT $1)`, []any{keepConnections}},
 		{`DELETE FROM postroom.incidents WHERE id IN (SELECT id FROM postroom.incidents
 			WHERE told_closed_at < now() - $2::interval LIMIT $1)`, []any{keep.Mails}},
 		{`DELETE FROM postroom.acts WHERE id IN (SELECT id FROM postroom.acts
