@@ -124,7 +124,11 @@ fn every_cause_has_a_case() {
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dns_checks");
     let mut causes = BTreeSet::new();
     for file in fs::read_dir(code).unwrap() {
-        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let path = file.unwrap().path();
+        if path.ends_with("tests.rs") {
+            continue; // which names arguments
+        }
+        let text = fs::read_to_string(path).unwrap();
         for word in text
             .split('"')
             .filter(|word| word.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_'))

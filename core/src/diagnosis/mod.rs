@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use causes::{Cause, all as causes};
 use facts::{Facts, Shown};
 use line::Line;
+pub(crate) use line::State;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,16 +2,8 @@
 
 use serde::Serialize;
 
+pub(super) use crate::diagnosis::State;
 use crate::outcome::is_unprintable;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    Ok,
-    Warning,
-    Failed,
-    Skipped,
-}
 
 /// `ms` is for whoever looks up: the core has no clock.
 #[derive(Clone, Debug, Serialize)]
