@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"postroom/server/internal/core"
 	"postroom/server/internal/link"
+	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 )
 
@@ -71,7 +73,7 @@ func (f *Flows) commandStatus(ctx context.Context) *core.CommandStatus {
 	status := &core.CommandStatus{
 		State: outbox.State, Problem: outbox.Problem, Warnings: outbox.Warnings, Counts: outbox.Counts,
 		Relay:       core.CommandRelay{Enabled: relay.Enabled, Healthy: relay.Healthy, Problem: relay.Problem},
-		Connections: f.commandConnections(outbox.Connection),
+		Connections: f.commandConnections(ctx, outbox.Connection),
 	}
 	if mail, _, err := f.Store.WaitingAccountMail(ctx); err == nil {
 		status.AccountMail = &core.CommandAccountMail{Oldest: mail.Oldest, Waiting: mail.Waiting}
@@ -85,17 +87,23 @@ func (f *Flows) commandStatus(ctx context.Context) *core.CommandStatus {
 	return status
 }
 
-// commandConnections are those that mail goes over.
-func (f *Flows) commandConnections(name string) []core.CommandConnection {
-	if name == "" {
-		return []core.CommandConnection{}
+// commandConnections are the connections that there are; where mail is captured, that.
+func (f *Flows) commandConnections(ctx context.Context, name string) []core.CommandConnection {
+	list := []core.CommandConnection{}
+	for _, is := range f.Outbox.Connections(ctx) {
+		connection := core.CommandConnection{Name: is.Name, State: is.State, Reason: is.Reason, Active: is.Active}
+		if is.Server != "" {
+			connection.Server = net.JoinHostPort(is.Server, strconv.Itoa(is.Port))
+		}
+		if is.Since != nil {
+			connection.Since = new(is.Since.UnixMilli())
+		}
+		list = append(list, connection)
 	}
-	connection := core.CommandConnection{Name: name, Active: true}
-	var email struct{ SMTPServer, SMTPPort string }
-	if name == "mattermost" && json.Unmarshal(f.current.Load().Email, &email) == nil {
-		connection.Server = net.JoinHostPort(email.SMTPServer, email.SMTPPort)
+	if name == settings.ConnectionCapture {
+		list = append(list, core.CommandConnection{Name: name, Active: true})
 	}
-	return []core.CommandConnection{connection}
+	return list
 }
 
 func (f *Flows) commandMails(ctx context.Context) *core.CommandFacts {
