@@ -215,7 +215,7 @@ func (u *unlucky) smtpSink(t *testing.T) {
 		{[]string{"-f", "."}, "failed", "5.3.0", steps[9]},
 		{[]string{"-q", "DATA"}, "deferred", "", steps[7]},
 		{[]string{"-Q", "MAIL"}, "deferred", "", steps[5]},
-		{[]string{"-W", "MAIL:3"}, "sent", "", step{}},
+		{[]string{"-p", "-W", "MAIL:3"}, "sent", "", step{}}, // while it waits it answers what follows: no PIPELINING then
 	} {
 		sink := must(house.stage.StartPostfixSink(test.options...))(t)
 		u.forward.To(sink.Port)
