@@ -50,6 +50,7 @@ func TestUpstreamFaults(t *testing.T) {
 	t.Run("Postfix's smtp-sink", u.smtpSink)
 	t.Run("a name that nobody has", u.noSuchName)
 	t.Run("a heap of notifications", u.heap)
+	t.Run("a fallback", u.fallback)
 	t.Run("another AtRestEncryptKey", u.otherKey)
 	t.Run("another SiteURL", u.otherSite)
 }
