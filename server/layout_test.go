@@ -54,7 +54,7 @@ func TestTheShimIsThin(t *testing.T) {
 func TestDataFlowsOneWay(t *testing.T) {
 	order := []string{
 		"internal/link", "internal/core", "internal/engine", "internal/settings", "internal/limits", "internal/store", "internal/metrics",
-		"internal/dns", "internal/courier", "internal/mattermost", "internal/subjects", "internal/incidents", "internal/relay", "internal/outbox", "internal/flow", "internal/httpapi", "service", "shim", "postroom/server",
+		"internal/dns", "internal/courier", "internal/mattermost", "internal/subjects", "internal/incidents", "internal/relay", "internal/outbox", "internal/trial", "internal/flow", "internal/httpapi", "service", "shim", "postroom/server",
 	}
 	for name, imported := range imports(t) {
 		place := slices.Index(order, name)

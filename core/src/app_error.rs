@@ -56,6 +56,24 @@ pub(crate) fn test_failed(why: &str) -> AppError {
     app_error(500, "app.admin.test_email.failure", format!("Connection unsuccessful: {why}"))
 }
 
+/// The test was broken off at `step`; `perhaps`: the server may have had the mail by then.
+pub(crate) fn test_cancelled(step: &str, perhaps: bool) -> AppError {
+    let tail = if perhaps { " The test mail may arrive all the same." } else { "" };
+    ours(409, "test_cancelled", &format!("The test was cancelled at {step}.{tail}"))
+}
+
+/// As many tests run as may. `seconds` is until one of them has ended at the latest.
+fn tests_busy(seconds: i64) -> AppError {
+    ours(
+        429,
+        "tests_busy",
+        &format!(
+            "As many connection tests run on this server as may run at once. Wait for one to end, which takes {seconds} \
+             s at most, or cancel one, and test again."
+        ),
+    )
+}
+
 /// One of Postroom's own.
 pub(crate) fn ours(status: u16, name: &str, message: &str) -> AppError {
     app_error(status, &format!("plugin.postroom.{name}.app_error"), message)
@@ -90,6 +108,8 @@ pub(crate) fn held() -> AppError {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Args {
     error: Plain,
+    #[serde(default)]
+    retry_at: Option<i64>,
 }
 
 /// The errors that hosts ask for by name.
@@ -102,6 +122,12 @@ enum Plain {
     InvalidFilter,
     InvalidDecision,
     Relay,
+    TestsBusy,
+    InvalidTest,
+    NoSuchTest,
+    NoConnection,
+    ConnectionSetting,
+    InvalidSettings,
     Internal,
 }
 
@@ -111,7 +137,7 @@ pub(crate) struct Answer {
 }
 
 /// The operation `app_error`.
-pub(crate) fn answer(args: &Args) -> Answer {
+pub(crate) fn answer(args: &Args, now: i64) -> Answer {
     let app_error = match args.error {
         Plain::Unavailable => app_error(
             503,
@@ -135,6 +161,31 @@ pub(crate) fn answer(args: &Args) -> Answer {
             "plugin.postroom.relay.app_error",
             "Where Mattermost's mail goes was not changed, or not as wished.",
         ),
+        Plain::TestsBusy => {
+            let left = args.retry_at.unwrap_or(now.saturating_add(60_000)).saturating_sub(now).max(0);
+            tests_busy(left.saturating_add(999) / 1_000)
+        }
+        Plain::InvalidTest => ours(
+            400,
+            "invalid_test",
+            "The header X-Postroom-Test is not a UUID in lower case that no test has yet. Make a new one for each test, \
+             or leave it out.",
+        ),
+        Plain::NoSuchTest => {
+            ours(404, "no_such_test", "No such test of yours runs. It may have ended by itself.")
+        }
+        Plain::NoConnection => ours(
+            404,
+            "no_connection",
+            "There is no such connection. Set its host in System Console > Plugins > Postroom, or test mattermost, \
+             primary or fallback.",
+        ),
+        Plain::ConnectionSetting => ours(
+            400,
+            "connection_setting",
+            "This connection can't be tested, as one of its settings can't be used.",
+        ),
+        Plain::InvalidSettings => invalid_body_param("settings"),
         Plain::Internal => app_error(
             500,
             "plugin.postroom.internal.app_error",

@@ -13,8 +13,8 @@ use crate::token::Token;
 use crate::wire::{self, Base64};
 use crate::{
     Error, account_mail, app_error, attend, by_hand, client, command, connections, diagnosis, dns_checks,
-    email_settings, fault, incident, judge, landing, limit, orphaned, outcome, relay, request, secret,
-    self_test, steering, upstream,
+    email_settings, fault, incident, judge, landing, limit, orphaned, relay, request, secret, self_test,
+    steering, test_reply, upstream,
 };
 
 /// The last millisecond of the year 9999, which RFC 5322 dates end at.
@@ -87,7 +87,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "read_test" => call.run(|args| Ok(email_settings::read_test(&args))),
         "mattermost_connection" => call.run(|args| email_settings::mattermost_connection(&args)),
         "connections" => call.run(|args| Ok(connections::answer(args))),
-        "test_reply" => call.run(|args: TestReplyArgs| Ok(test_reply(&args))),
+        "test_reply" => call.run(|args| Ok(test_reply::answer(&args))),
         "judge" => call.run_with(judge::ENTROPY, |args, entropy| judge::answer(&args, call.now, entropy)),
         "diagnose" => call.run(|args| Ok(diagnosis::answer(&args, call.now))),
         "attend" => call.run(|args| Ok(attend::answer(&args, call.now))),
@@ -119,7 +119,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, Error> {
         "redeem_outcome" => call.run(|args| landing::redeem_outcome(&args)),
         "dns_checks" => call.run(|args| Ok(dns_checks::answer(&args))),
         "page" => call.run(|args| landing::page(&args)),
-        "app_error" => call.run(|args| Ok(app_error::answer(&args))),
+        "app_error" => call.run(|args| Ok(app_error::answer(&args, call.now))),
         _ => Err(Error::UnknownOp),
     }
 }
@@ -224,24 +224,6 @@ struct ClientKeyAnswer {
 #[serde(deny_unknown_fields)]
 struct LimitArgs {
     rules: Vec<limit::Rule>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TestReplyArgs {
-    outcome: crate::Outcome,
-}
-
-#[derive(Serialize)]
-struct TestReplyAnswer {
-    app_error: Option<crate::AppError>,
-}
-
-fn test_reply(args: &TestReplyArgs) -> TestReplyAnswer {
-    let accepted = outcome::verdict(&args.outcome) == outcome::Verdict::Accepted;
-    TestReplyAnswer {
-        app_error: (!accepted).then(|| app_error::test_failed(&outcome::describe(&args.outcome))),
-    }
 }
 
 #[derive(Deserialize)]

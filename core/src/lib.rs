@@ -52,6 +52,7 @@ pub mod page;
 pub mod request;
 pub mod seal;
 pub mod standing;
+mod test_reply;
 pub mod token;
 
 pub use dispatch::dispatch;

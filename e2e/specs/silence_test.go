@@ -147,3 +147,16 @@ func withoutRequestID(reply *harness.Reply) string {
 	}
 	return http.StatusText(reply.Status) + " " + before + rest
 }
+
+// withoutDiagnosis is likewise, less the member that is ours, the last.
+func withoutDiagnosis(t *testing.T, reply *harness.Reply) string {
+	t.Helper()
+	text, ours, there := strings.Cut(withoutRequestID(reply), `,"diagnosis":`)
+	if !there {
+		return text
+	}
+	if !strings.HasSuffix(ours, "}}") {
+		t.Errorf("the diagnosis is not the last member: %s", reply)
+	}
+	return text + "}"
+}

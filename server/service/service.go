@@ -31,6 +31,7 @@ import (
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 	"postroom/server/internal/subjects"
+	"postroom/server/internal/trial"
 )
 
 const (
@@ -149,7 +150,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Log: log,
+	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Trials: trial.New(s.store), Log: log,
 		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Node: s.node, Port: s.relayPort},
 		Process: s.process, Aside: func(aside link.Aside) { s.order(link.Line{Aside: &aside}) }, Metrics: s.metrics}
 	s.flows.Apply(ctx, snapshot)

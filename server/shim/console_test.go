@@ -17,26 +17,11 @@ import (
 // TestTheServiceIsToldWhetherASystemAdminOpensTheConsole asks as an admin, as a user and as nobody, also with headers of
 // the client's own making, and looks at what reaches the service.
 func TestTheServiceIsToldWhetherASystemAdminOpensTheConsole(t *testing.T) {
-	dir, err := os.MkdirTemp("/tmp", "console") // a socket's path may not be long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	listener, err := link.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
 	reached := make(chan *http.Request, 1)
-	go func() {
-		_ = http.Serve(listener, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r }))
-	}()
 	api := &plugintest.API{}
 	api.On("HasPermissionTo", "admin", model.PermissionManageSystem).Return(true)
 	api.On("HasPermissionTo", "user", model.PermissionManageSystem).Return(false)
-	configured := &atomic.Pointer[config]{}
-	configured.Store(&config{})
-	forward := newForwarder(api, &keeper{client: link.Client(dir)}, configured)
+	forward := forwarderTo(t, api, &config{}, func(_ http.ResponseWriter, r *http.Request) { reached <- r })
 
 	for _, c := range []struct{ path, user, admin string }{
 		{"/console", "admin", "1"},
@@ -61,4 +46,23 @@ func TestTheServiceIsToldWhetherASystemAdminOpensTheConsole(t *testing.T) {
 			t.Errorf("%+v: the service is told admin %q, user %q", c, admin, user)
 		}
 	}
+}
+
+// forwarderTo is one whose service is a stand-in.
+func forwarderTo(t *testing.T, api plugin.API, configuration *config, service http.HandlerFunc) *forwarder {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "forward") // a socket's path may not be long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	listener, err := link.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() { _ = http.Serve(listener, service) }()
+	configured := &atomic.Pointer[config]{}
+	configured.Store(configuration)
+	return newForwarder(api, &keeper{client: link.Client(dir)}, configured)
 }

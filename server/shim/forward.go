@@ -23,7 +23,7 @@ const (
 	publicLimit = 64 << 10
 	// waitForService is how long a request waits for a service that is being started again (R26).
 	waitForService = 5 * time.Second
-	// answerWithin bounds the whole exchange; the longest is a test mail's conversation.
+	// answerWithin bounds the whole exchange; the longest is a connection's test.
 	answerWithin = 90 * time.Second
 )
 
@@ -34,7 +34,7 @@ type route struct {
 	notRestricted bool
 	limit         int64
 	repeatable    bool
-	// saysAdmin: anybody may ask, and the service is told whether it is a system admin.
+	// saysAdmin: the service is told whether the user is a system admin.
 	saysAdmin bool
 }
 
@@ -43,6 +43,16 @@ func (f *forwarder) routeOf(r *http.Request) route {
 	switch path := r.URL.Path; {
 	case path == "/api/v4/email/test":
 		return route{permission: model.PermissionTestEmail, notRestricted: true, limit: f.config.Load().maximumPayload}
+	case strings.HasPrefix(path, "/api/v1/connections/") && strings.HasSuffix(path, "/test"):
+		// Mattermost's own settings are tested by whoever may test them there. A setting of the plugin's may name a file
+		// or a variable as its secret: that is for those who could save it.
+		permission := model.PermissionManageSystem
+		if path == "/api/v1/connections/mattermost/test" {
+			permission = model.PermissionTestEmail
+		}
+		return route{permission: permission, notRestricted: true, limit: f.config.Load().maximumPayload}
+	case strings.HasPrefix(path, "/api/v1/tests/"):
+		return route{permission: model.PermissionTestEmail, notRestricted: true, limit: publicLimit, saysAdmin: true}
 	case strings.HasPrefix(path, "/api/v4/users/"):
 		return route{limit: publicLimit, repeatable: true}
 	case strings.HasPrefix(path, "/api/"):
@@ -84,7 +94,7 @@ func (f *forwarder) serve(ctx *plugin.Context, w http.ResponseWriter, r *http.Re
 		return
 	}
 	header := http.Header{}
-	for _, name := range []string{"Accept-Language", "Content-Type", "User-Agent"} {
+	for _, name := range []string{"Accept-Language", "Content-Type", "User-Agent", "X-Postroom-Test"} {
 		if value := r.Header.Get(name); value != "" {
 			header.Set(name, value)
 		}
@@ -181,7 +191,28 @@ func (f *forwarder) pass(ctx *plugin.Context, w http.ResponseWriter, r *http.Req
 	}
 	w.Header().Set("X-Request-Id", ctx.RequestId)
 	w.WriteHeader(reply.StatusCode)
+	if strings.HasPrefix(reply.Header.Get("Content-Type"), "text/event-stream") {
+		passEvents(w, reply.Body)
+		return
+	}
 	_, _ = io.Copy(w, reply.Body)
+}
+
+// passEvents passes each write on as it comes. A client that has left is noticed by a write that fails; then the body
+// is closed, by which the service notices too.
+func passEvents(w http.ResponseWriter, events io.Reader) {
+	passed := make([]byte, 8<<10)
+	for {
+		n, err := events.Read(passed)
+		if n > 0 {
+			if _, failed := w.Write(passed[:n]); failed != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // refuse answers in Mattermost's own shape of an error.

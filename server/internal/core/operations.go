@@ -211,9 +211,11 @@ type MattermostConnectionResult struct {
 	Connection *Connection `json:"connection"`
 }
 
-// TestReplyArgs asks for email/test's answer.
+// TestReplyArgs asks for email/test's answer. Cancelled: somebody broke the test off.
 type TestReplyArgs struct {
-	Outcome Outcome `json:"outcome"`
+	Outcome   Outcome    `json:"outcome"`
+	Diagnosis *Diagnosis `json:"diagnosis"`
+	Cancelled bool       `json:"cancelled"`
 }
 
 // AppErrorResult is nil inside where all went well.
@@ -356,7 +358,8 @@ type PageResult struct {
 	Page Page `json:"page"`
 }
 
-// AppErrorArgs asks for one of the plain errors.
+// AppErrorArgs asks for one of the plain errors. RetryAt is for tests_busy: when there is room at the latest.
 type AppErrorArgs struct {
-	Error string `json:"error"`
+	Error   string `json:"error"`
+	RetryAt *int64 `json:"retry_at"`
 }

@@ -177,9 +177,23 @@ func (f *Flows) commandTest(args core.CommandArgs, typed link.Command) {
 // testInForce tests what Mattermost's mail goes over now.
 func (f *Flows) testInForce(ctx context.Context, asker Asker) (*core.CommandTest, error) {
 	test := &core.CommandTest{Steps: []core.Step{}}
-	answer, err := f.TestMail(ctx, Input{}, asker)
-	if answer.AppError != nil {
-		test.Error = answer.AppError.Message
+	ask := f.planInForce
+	if !f.current.Load().UsesOwn() {
+		ask = func(ctx context.Context) (*plan, Answer, error) { return f.planMattermost(ctx, Input{}) }
+	}
+	plan, answer, err := ask(ctx)
+	var tested *Tested
+	if plan != nil {
+		test.Connection = plan.connection.Name
+		tested, answer, err = f.test(ctx, plan, asker, "", func(TestEvent) error { return nil })
+	}
+	failed := answer.AppError
+	if tested != nil {
+		found := tested.Diagnosis
+		test.Steps, test.SentTo, test.QueueID, failed = found.Steps, found.SentTo, found.QueueID, tested.Error
+	}
+	if failed != nil {
+		test.Error = failed.Message
 	}
 	return test, err
 }

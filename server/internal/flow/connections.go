@@ -14,18 +14,8 @@ import (
 // as it is composed before it is known which of them it goes by. What is wrong is logged once.
 func (f *Flows) withConnections(ctx context.Context, snapshot *settings.Snapshot) *settings.Snapshot {
 	with := *snapshot
-	args := core.ConnectionsArgs{Settings: snapshot.Own, Missing: snapshot.Missing}
-	if args.Settings == nil {
-		args.Settings = map[string]string{}
-	}
-	if args.Missing == nil {
-		args.Missing = []core.Missing{}
-	}
-	if port, err := f.Switching.Port(); err == nil {
-		args.RelayPort = &port.Port
-	}
 	var out core.ConnectionsResult
-	if err := f.Engine.Call(ctx, core.OpConnections, time.Now(), &args, &out); err != nil {
+	if err := f.Engine.Call(ctx, core.OpConnections, time.Now(), f.connectionsArgs(snapshot), &out); err != nil {
 		f.Log.Error("the settings of Postroom's own connections can't be read: the core fails at them", "error", err)
 		return &with
 	}
@@ -43,6 +33,21 @@ func (f *Flows) withConnections(ctx context.Context, snapshot *settings.Snapshot
 		}
 	}
 	return &with
+}
+
+// connectionsArgs are the plugin's settings in force.
+func (f *Flows) connectionsArgs(snapshot *settings.Snapshot) *core.ConnectionsArgs {
+	args := &core.ConnectionsArgs{Settings: snapshot.Own, Missing: snapshot.Missing}
+	if args.Settings == nil {
+		args.Settings = map[string]string{}
+	}
+	if args.Missing == nil {
+		args.Missing = []core.Missing{}
+	}
+	if port, err := f.Switching.Port(); err == nil {
+		args.RelayPort = &port.Port
+	}
+	return args
 }
 
 // tellProblems logs what was not wrong before.

@@ -19,6 +19,7 @@ import (
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 	"postroom/server/internal/subjects"
+	"postroom/server/internal/trial"
 )
 
 // Flows are the ways through the service.
@@ -32,6 +33,8 @@ type Flows struct {
 	Subjects *subjects.Subjects
 	// Switching points Mattermost's mail at the relay and back.
 	Switching *Switching
+	// Trials are the tests of connections that run on this node.
+	Trials *trial.Trials
 	// Process is what a support packet says of this service.
 	Process func() Process
 	// Aside shows one user what nobody else sees.
@@ -93,6 +96,7 @@ type Asker struct {
 	RequestID      string
 	UserAgent      string
 	AcceptLanguage string
+	Admin          bool // has manage_system; said of the routes that ask
 }
 
 // Input is a request's body, at most the route's limit.
@@ -106,6 +110,9 @@ type Answer struct {
 	Page     *core.Page
 	AppError *core.AppError
 	JSON     any
+	// Diagnosis goes with an AppError that a test ended in, RetryAt with one that ends then.
+	Diagnosis *core.Diagnosis
+	RetryAt   time.Time
 	// Audit is written to Mattermost's audit log by the shim.
 	Audit *link.Audit
 	// Switch is carried out by the shim before anything is answered.

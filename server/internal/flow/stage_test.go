@@ -23,6 +23,7 @@ import (
 	"postroom/server/internal/settings"
 	"postroom/server/internal/store"
 	"postroom/server/internal/subjects"
+	"postroom/server/internal/trial"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -78,7 +79,7 @@ func newStage(t testing.TB) *stage {
 		db.Close()
 		_ = e.Close(ctx)
 	})
-	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Log: log, Subjects: subjects.New(mattermostDir(t)),
+	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Trials: trial.New(db), Log: log, Subjects: subjects.New(mattermostDir(t)),
 		Switching: &Switching{Engine: e, Store: db, Port: func() (RelayPort, error) { return RelayPort{}, ErrNoRelay }}}
 	s.flows.Apply(t.Context(), &s.snapshot)
 	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)

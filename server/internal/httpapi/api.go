@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 
+	"postroom/server/internal/core"
 	"postroom/server/internal/flow"
 	"postroom/server/internal/link"
 )
@@ -36,8 +40,12 @@ func New(flows *flow.Flows, log *slog.Logger) http.Handler {
 			return flows.Request(ctx, kind, input, redirect, asker)
 		}))
 	}
-	mux.HandleFunc("POST /api/v4/email/test", h.route(func(ctx context.Context, _ *http.Request, input flow.Input, asker flow.Asker) (flow.Answer, error) {
-		return flows.TestMail(ctx, input, asker)
+	mux.HandleFunc("POST /api/v4/email/test", h.route(func(ctx context.Context, r *http.Request, input flow.Input, asker flow.Asker) (flow.Answer, error) {
+		return flows.TestMail(ctx, input, asker, r.Header.Get(headerTest))
+	}))
+	mux.HandleFunc("POST /api/v1/connections/{name}/test", h.testConnection)
+	mux.HandleFunc("POST /api/v1/tests/{id}/cancel", h.route(func(ctx context.Context, r *http.Request, _ flow.Input, asker flow.Asker) (flow.Answer, error) {
+		return flows.CancelTest(ctx, r.PathValue("id"), asker)
 	}))
 	for pattern, purpose := range map[string]string{"/reset": "reset", "/verify": "verify"} {
 		mux.HandleFunc("GET "+pattern, h.route(func(ctx context.Context, r *http.Request, _ flow.Input, asker flow.Asker) (flow.Answer, error) {
@@ -115,17 +123,11 @@ func (h *handler) route(run step) http.HandlerFunc {
 				internalError(w, requestID)
 			}
 		}()
-		body, err := io.ReadAll(r.Body)
+		input, asker, err := read(r)
 		if err != nil {
 			return // the shim has gone away
 		}
-		answer, err := run(r.Context(), r, flow.Input{Body: body, TooLarge: r.Header.Get(link.HeaderTooLarge) == "1"}, flow.Asker{
-			UserID:         r.Header.Get(link.HeaderUserID),
-			Address:        r.Header.Get(link.HeaderClientAddress),
-			RequestID:      requestID,
-			UserAgent:      r.UserAgent(),
-			AcceptLanguage: r.Header.Get("Accept-Language"),
-		})
+		answer, err := run(r.Context(), r, input, asker)
 		if err != nil {
 			h.log.Error("a request could not be answered", "path", r.URL.Path, "request_id", requestID, "error", err)
 			internalError(w, requestID)
@@ -133,6 +135,19 @@ func (h *handler) route(run step) http.HandlerFunc {
 		}
 		h.write(w, answer, requestID)
 	}
+}
+
+// read is what was asked, and by whom.
+func read(r *http.Request) (flow.Input, flow.Asker, error) {
+	body, err := io.ReadAll(r.Body)
+	return flow.Input{Body: body, TooLarge: r.Header.Get(link.HeaderTooLarge) == "1"}, flow.Asker{
+		UserID:         r.Header.Get(link.HeaderUserID),
+		Address:        r.Header.Get(link.HeaderClientAddress),
+		RequestID:      r.Header.Get(link.HeaderRequestID),
+		UserAgent:      r.UserAgent(),
+		AcceptLanguage: r.Header.Get("Accept-Language"),
+		Admin:          r.Header.Get(link.HeaderAdmin) == "1",
+	}, err
 }
 
 func (h *handler) write(w http.ResponseWriter, answer flow.Answer, requestID string) {
@@ -154,28 +169,43 @@ func (h *handler) write(w http.ResponseWriter, answer flow.Answer, requestID str
 		w.WriteHeader(answer.Page.Status)
 		_, _ = io.WriteString(w, answer.Page.HTML)
 	case answer.AppError != nil:
-		e := answer.AppError
-		writeJSON(w, e.Status, appError{ID: e.ID, Message: e.Message, DetailedError: e.DetailedError, RequestID: requestID, Status: e.Status})
+		if !answer.RetryAt.IsZero() {
+			w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(time.Until(answer.RetryAt).Seconds())))))
+		}
+		writeJSON(w, answer.AppError.Status, asBody(answer.AppError, requestID, answer.Diagnosis))
 	default:
 		writeJSON(w, http.StatusOK, answer.JSON)
 	}
 }
 
-// appError is Mattermost's error body, its members in Mattermost's order.
+// asBody is the error as it is sent.
+func asBody(e *core.AppError, requestID string, diagnosis *core.Diagnosis) *appError {
+	return &appError{
+		ID: e.ID, Message: e.Message, DetailedError: e.DetailedError, RequestID: requestID, Status: e.Status, Diagnosis: diagnosis,
+	}
+}
+
+// appError is Mattermost's error body, its members in Mattermost's order; Diagnosis is ours, of a test.
 type appError struct {
 	ID            string `json:"id"`
 	Message       string `json:"message"`
 	DetailedError string `json:"detailed_error"`
 	RequestID     string `json:"request_id,omitempty"`
 	Status        int    `json:"status_code,omitempty"`
+
+	Diagnosis *core.Diagnosis `json:"diagnosis,omitempty"`
 }
 
 // internalError is for a core that can't be asked for words.
 func internalError(w http.ResponseWriter, requestID string) {
-	writeJSON(w, http.StatusInternalServerError, appError{
+	writeJSON(w, http.StatusInternalServerError, ownError(requestID))
+}
+
+func ownError(requestID string) *appError {
+	return &appError{
 		ID: "plugin.postroom.internal.app_error", Message: "Postroom met an error of its own; the log tells more.",
 		RequestID: requestID, Status: http.StatusInternalServerError,
-	})
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

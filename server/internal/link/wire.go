@@ -7,7 +7,7 @@ const (
 	HeaderUserID        = "Postroom-User-Id"        // the session's user, "" for nobody
 	HeaderClientAddress = "Postroom-Client-Address" // as Mattermost's proxy settings see it
 	HeaderRequestID     = "Postroom-Request-Id"
-	HeaderAdmin         = "Postroom-Admin"     // "1": the user has manage_system; said of the console alone
+	HeaderAdmin         = "Postroom-Admin"     // "1": the user has manage_system; of the routes that ask
 	HeaderTooLarge      = "Postroom-Too-Large" // "1": the body was over the route's limit and was left out
 	// HeaderAudit comes back from the service: an Audit as JSON, to be written and not passed on.
 	HeaderAudit = "Postroom-Audit"

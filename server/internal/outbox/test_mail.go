@@ -28,6 +28,22 @@ const (
 	kindTest   = "test"
 )
 
+// InForce is the connection that mail goes by now. Its error is in words that name the mend.
+func (o *Outbox) InForce(ctx context.Context) (*core.Connection, error) {
+	course, err := o.steer(ctx, o.current.Load())
+	if err != nil {
+		return nil, err
+	}
+	by := course.all[0] // while mail waits, the one that it waits for
+	if len(course.ways) > 0 {
+		by = course.ways[0]
+	}
+	if by.connection == nil {
+		return nil, errNoServer
+	}
+	return by.connection, nil
+}
+
 // SendTest sends a test mail at once over that connection, with the test's shorter deadlines and ctx over all,
 // and records it and its outcome as a mail. The outcome stands whether or not it could be recorded. observe, if not nil, is
 // told the facts each time a step ends.
