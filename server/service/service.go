@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"postroom/server/internal/core"
+	"postroom/server/internal/dns"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/flow"
 	"postroom/server/internal/httpapi"
@@ -150,7 +151,7 @@ func start(from link.Handover, feed *feed, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Trials: trial.New(s.store), Log: log,
+	s.flows = &flow.Flows{Engine: s.engine, Store: s.store, Outbox: s.outbox, Limits: limits.New(s.engine), Trials: trial.New(s.store), Resolver: &dns.Resolver{}, Log: log,
 		Subjects: subjects.New(from.ServerDir), Switching: &flow.Switching{Engine: s.engine, Store: s.store, Node: s.node, Port: s.relayPort},
 		Process: s.process, Aside: func(aside link.Aside) { s.order(link.Line{Aside: &aside}) }, Metrics: s.metrics}
 	s.flows.Apply(ctx, snapshot)

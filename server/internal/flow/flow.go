@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postroom/server/internal/core"
+	"postroom/server/internal/dns"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/limits"
 	"postroom/server/internal/link"
@@ -33,6 +34,8 @@ type Flows struct {
 	Subjects *subjects.Subjects
 	// Switching points Mattermost's mail at the relay and back.
 	Switching *Switching
+	// Resolver looks up what the DNS says of a sender.
+	Resolver *dns.Resolver
 	// Trials are the tests of connections that run on this node.
 	Trials *trial.Trials
 	// Process is what a support packet says of this service.

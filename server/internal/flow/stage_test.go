@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"postroom/server/internal/core"
+	"postroom/server/internal/dns"
 	"postroom/server/internal/engine"
 	"postroom/server/internal/limits"
 	"postroom/server/internal/outbox"
@@ -79,7 +80,7 @@ func newStage(t testing.TB) *stage {
 		db.Close()
 		_ = e.Close(ctx)
 	})
-	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Trials: trial.New(db), Log: log, Subjects: subjects.New(mattermostDir(t)),
+	s.flows = &Flows{Engine: e, Store: db, Outbox: box, Limits: limits.New(e), Trials: trial.New(db), Resolver: &dns.Resolver{Servers: []string{"127.0.0.1:1"}}, Log: log, Subjects: subjects.New(mattermostDir(t)),
 		Switching: &Switching{Engine: e, Store: db, Port: func() (RelayPort, error) { return RelayPort{}, ErrNoRelay }}}
 	s.flows.Apply(t.Context(), &s.snapshot)
 	s.exec(`INSERT INTO users (id, username, email, deleteat, emailverified, roles, lastpasswordupdate, locale, authservice)

@@ -1,15 +1,20 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"postroom/server/internal/core"
+	"postroom/server/internal/dns"
 	"postroom/server/internal/outbox"
 	"postroom/server/internal/store"
 	"postroom/server/internal/trial"
@@ -60,7 +65,7 @@ func (f *Flows) test(ctx context.Context, plan *plan, asker Asker, id string, te
 	}}
 	report.say(TestEvent{Begun: id})
 	outcome := f.converse(plan, mail, report)
-	tested := &Tested{Diagnosis: report.diagnosis, Cancelled: running.Cancelled()}
+	tested := &Tested{Diagnosis: report.whole(), Cancelled: running.Cancelled()}
 	f.record(ctx, plan, asker, mail.ID, outcome, tested.Cancelled)
 	if report.err != nil {
 		return nil, Answer{}, report.err
@@ -101,7 +106,8 @@ func (f *Flows) composeTest(ctx context.Context, plan *plan, asker Asker) (*outb
 	}, Answer{}, nil
 }
 
-// converse sends the mail, and has the report told of what is seen meanwhile.
+// converse sends the mail, and has the report told of what is seen meanwhile. What the DNS says of the sender is looked
+// up beside it, once the server's addresses are known or there will be none.
 func (f *Flows) converse(plan *plan, mail *outbox.TestMail, report *report) core.Outcome {
 	ctx := report.running.Context()
 	seen, ended := make(chan core.Facts), make(chan core.Outcome, 1)
@@ -115,19 +121,53 @@ func (f *Flows) converse(plan *plan, mail *outbox.TestMail, report *report) core
 		}()
 		ended <- f.Outbox.SendTest(ctx, plan.connection, *mail, func(facts core.Facts) { seen <- facts })
 	}()
+	checks := make(chan core.Step)
+	check := sync.OnceFunc(func() { go f.checkDNS(ctx, plan, mail, report.args.Facts.Addresses, checks) })
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
-	for {
+	var outcome core.Outcome
+	for conversing, checking := true, true; conversing || checking; {
 		select {
 		case facts := <-seen:
 			report.facts(facts)
+			if len(facts.Addresses) > 0 {
+				check()
+			}
+		case outcome = <-ended:
+			conversing = false
+			check()
+		case step, more := <-checks:
+			if checking = more; more {
+				report.dns(step)
+			} else {
+				checks = nil
+			}
 		case <-alive.C:
 			report.say(TestEvent{})
-		case outcome := <-ended:
-			return outcome
 		}
 	}
+	return outcome
 }
+
+// checkDNS tells the checks of the sender's DNS, each when it is known. One that can't be made is none.
+func (f *Flows) checkDNS(ctx context.Context, plan *plan, mail *outbox.TestMail, addresses []string, tell chan<- core.Step) {
+	defer close(tell)
+	defer func() {
+		if what := recover(); what != nil {
+			f.Log.Error("a check of the DNS failed in our own code", "what", what, "stack", string(debug.Stack()))
+		}
+	}()
+	checker := dns.Checker{Core: f.Engine, Resolver: f.Resolver}
+	_, err := checker.Check(ctx, core.DNSChecksArgs{
+		FromDomain: domain(mail.EnvelopeFrom), EnvelopeDomain: domain(cmp.Or(plan.connection.EnvelopeSender, mail.EnvelopeFrom)),
+		Server: plan.connection.Server, Addresses: addresses, EHLOName: plan.connection.EHLOName,
+	}, func(step core.Step) { tell <- step })
+	if err != nil && ctx.Err() == nil {
+		f.Log.Error("what the DNS says of the sender could not be judged", "error", err)
+	}
+}
+
+func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 // record tells Mattermost's audit log and the server's who tested what, from where, and what came of it.
 func (f *Flows) record(ctx context.Context, plan *plan, asker Asker, mailID string, outcome core.Outcome, cancelled bool) {
@@ -169,6 +209,7 @@ type report struct {
 	args      core.DiagnoseArgs
 	tell      func(TestEvent) error
 	told      map[string]core.Step
+	checks    []core.Step // of the DNS
 	diagnosis core.Diagnosis
 	err       error // the core could not be asked
 }
@@ -191,6 +232,19 @@ func (r *report) facts(facts core.Facts) {
 	}
 	r.diagnosis = found
 	r.steps(found.Steps)
+}
+
+// dns is a step that comes after those of the conversation, whenever it is told.
+func (r *report) dns(step core.Step) {
+	r.checks = append(r.checks, step)
+	r.steps([]core.Step{step})
+}
+
+// whole is all that was found.
+func (r *report) whole() core.Diagnosis {
+	found := r.diagnosis
+	found.Steps = slices.Concat([]core.Step{}, found.Steps, r.checks)
+	return found
 }
 
 func (r *report) steps(steps []core.Step) {

@@ -145,6 +145,16 @@ func TestEachStepIsToldWhenItEnds(t *testing.T) {
 	if tested.Error != nil || tested.Cancelled || tested.Diagnosis.SentTo != "anna@example.com" || tested.Diagnosis.QueueID == nil || *tested.Diagnosis.QueueID != "4Zq7E2E" {
 		t.Errorf("%+v", tested)
 	}
+	var order []string
+	for _, step := range tested.Diagnosis.Steps {
+		order = append(order, step.Step)
+	}
+	if want := "dns tcp greeting ehlo auth mail_from rcpt_to data queued spf dkim dmarc mx ptr"; strings.Join(order, " ") != want {
+		t.Errorf("the steps are %v", order)
+	}
+	if found := step(tested.Diagnosis, "spf"); found.State == "ok" || found.Said == "" { // nobody answers there
+		t.Errorf("%+v", found)
+	}
 	if mails := p.Mails(); len(mails) != 1 {
 		t.Errorf("%+v", mails)
 	}
