@@ -4,6 +4,7 @@ import {createInterface} from 'node:readline';
 import {execFileSync} from 'node:child_process';
 import {existsSync, mkdirSync} from 'node:fs';
 import {dirname, join} from 'node:path';
+import {after, before} from 'node:test';
 import {fileURLToPath} from 'node:url';
 
 import {chromium, type Browser} from 'playwright-core';
@@ -14,10 +15,14 @@ const program = join(e2e, '..', '.build', 'stage');
 /** Where screenshots are kept, for a person to look at. */
 export const screenshots = join(e2e, '.out', 'screenshots');
 
-/** An account and the mail it was sent. */
-export interface Account {
+/** What somebody logs in with. */
+export interface Login {
     username: string;
     password: string;
+}
+
+/** An account and the mail it was sent. */
+export interface Account extends Login {
     link: string;
     html: string;
     subject: string;
@@ -28,6 +33,7 @@ export class Stage {
         private readonly process: ChildProcess,
         private readonly control: string,
         readonly base: string,
+        readonly admin: Login,
         readonly browser: Browser,
     ) {}
 
@@ -43,10 +49,10 @@ export class Stage {
             createInterface({input: child.stdout}).once('line', resolve);
             child.once('exit', (code) => { reject(new Error(`the stage ended with ${String(code)}`)); });
         });
-        const {control, base} = JSON.parse(line) as {control: string; base: string};
+        const {control, base, admin} = JSON.parse(line) as {control: string; base: string; admin: Login};
         // Debian's Chromium refuses its sandbox to root; nothing but the plugin's own pages is opened.
         const browser = await chromium.launch({executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : []});
-        return new Stage(child, control, base, browser);
+        return new Stage(child, control, base, admin, browser);
     }
 
     async account(kind: 'reset' | 'verify', locale: string): Promise<Account> {
@@ -69,3 +75,8 @@ export class Stage {
         await ended;
     }
 }
+
+/** The one stage of all tests in this process, opened before the first and closed after the last. */
+export let stage: Stage;
+before(async () => { stage = await Stage.open(); });
+after(async () => { await stage.close(); });

@@ -80,7 +80,10 @@ func run(stage *harness.Stage) error {
 	mux.HandleFunc("POST /account", c.account)
 	mux.HandleFunc("GET /login", c.login)
 	go func() { _ = http.Serve(listener, mux) }()
-	ready, err := json.Marshal(map[string]string{"control": "http://" + listener.Addr().String(), "base": c.node.Client.Base})
+	ready, err := json.Marshal(map[string]any{
+		"control": "http://" + listener.Addr().String(), "base": c.node.Client.Base,
+		"admin": map[string]string{"username": "admin", "password": harness.Password},
+	})
 	if err != nil {
 		return err
 	}
