@@ -33,12 +33,15 @@ describe('a connection\'s form', () => {
 
     test('is tested as typed over what is saved, numbers as numbers, the saved secret by its placeholder', () => {
         const fields = fieldsOf('primary', schema);
-        const saved = {PrimaryHost: 'a.example.com', PrimaryPort: 465, PrimaryPassword: PLACEHOLDER, ResetLinkMinutes: 60};
+        const saved = {PrimaryHost: 'a.example.com', PrimaryPort: 465, PrimaryPassword: 'env:SMTP_PASSWORD', ClearTextHosts: 'mail.lan'};
         expect(typedOf('primary', fields, saved, {PrimaryPort: '587'})).toEqual({settings: {
             PrimaryHost: 'a.example.com', PrimaryPort: 587, PrimarySecurity: 'starttls', PrimaryCA: '', PrimaryPassword: PLACEHOLDER,
+            ClearTextHosts: 'mail.lan', // a setting of another's that counts
         }});
-        expect(typedOf('primary', fields, {}, {PrimaryPassword: 'typed', PrimaryPort: ''})).toEqual({settings: {
-            PrimaryHost: '', PrimaryPort: 0, PrimarySecurity: 'starttls', PrimaryCA: '', PrimaryPassword: 'typed',
+        // As saved, a number by its text: else the saved password would not count.
+        expect(typedOf('primary', fields, {...saved, PrimaryPort: '465'}, {})).toMatchObject({settings: {PrimaryPort: '465'}});
+        expect(typedOf('primary', fields, {}, {PrimaryPassword: 'typed', PrimaryPort: '25'})).toEqual({settings: {
+            PrimaryHost: '', PrimaryPort: 25, PrimarySecurity: 'starttls', PrimaryCA: '', PrimaryPassword: 'typed',
         }});
     });
 

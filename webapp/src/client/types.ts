@@ -65,6 +65,12 @@ export interface Connection {
 export interface Connections {
     connections: Connection[];
     settings: Settings;
+
+    /** Settings that an environment variable sets, whatever is typed. */
+    fixed?: string[] | null;
+
+    /** Settings that can't be used, and what to do. */
+    problems?: Array<{field: string; mend: string}> | null;
 }
 
 /** What Mattermost and we show in place of a saved secret (`model.FakeSetting`). */

@@ -18,12 +18,18 @@ interface Props {
     /** What is known of it; null where nothing is. */
     connection: Connection | null;
     saved: Settings;
+
+    /** Settings that an environment variable sets. */
+    fixed: string[];
+
+    /** Settings that can't be used as they are saved, and what to do. */
+    problems: Array<{field: string; mend: string}>;
 }
 
 const STATES: Record<Connection['state'], string> = {ok: 'Working', paused: 'Paused', failing: 'Failing', unused: 'Not in use'};
 
 /** A connection: how it stands, a form of its settings to try out, and the test. */
-export function ConnectionCard({client, name, title, savedAt, connection, saved}: Props) {
+export function ConnectionCard({client, name, title, savedAt, connection, saved, fixed, problems}: Props) {
     const [changes, setChanges] = useState<Record<string, string | boolean>>({});
     const fields = fieldsOf(name);
     const changed = Object.keys(changes).length > 0;
@@ -34,6 +40,8 @@ export function ConnectionCard({client, name, title, savedAt, connection, saved}
                     key={field.key}
                     field={field}
                     value={changes[field.key] ?? shown(field, saved)}
+                    fixed={fixed.includes(field.key)}
+                    problem={problems.find(({field: key}) => key === field.key)?.mend ?? ''}
                     saved={field.kind === 'secret' && hasSecret(field, saved)}
                     change={(value) => {
                         setChanges((before) => withChange(before, field, value, saved));

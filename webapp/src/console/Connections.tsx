@@ -40,6 +40,8 @@ export function Connections({client, base}: {client: Client; base: string}) {
             savedAt={savedAt}
             connection={known.listed?.connections.find((each) => each.name === name) ?? null}
             saved={saved}
+            fixed={name === 'mattermost' ? [] : known.listed?.fixed ?? []}
+            problems={name === 'mattermost' ? [] : known.listed?.problems ?? []}
         />
     );
     return (

@@ -4,15 +4,21 @@ interface Props {
     field: Field;
     value: string | boolean;
     saved: boolean;
+
+    /** An environment variable sets it, whatever is typed. */
+    fixed: boolean;
+
+    /** Why the saved value can't be used, and what to do; "" for none. */
+    problem: string;
     change: (value: string | boolean) => void;
 }
 
 /** One setting: its label, its input, its help. */
-export function FieldInput({field, value, saved, change}: Props) {
+export function FieldInput({field, value, saved, fixed, problem, change}: Props) {
     const id = `field-${field.key}`;
-    const help = field.help === '' ? {} : {'aria-describedby': `${id}-help`};
+    const help = [field.help, fixed ? `The environment variable \`POSTROOM_${field.key.toUpperCase()}\` sets it.` : ''].filter((each) => each !== '').join(' ');
     const text = typeof value === 'string' ? value : '';
-    const common = {id, name: field.key, autoComplete: 'off', spellCheck: false, ...help};
+    const common = {id, name: field.key, autoComplete: 'off', spellCheck: false, disabled: fixed, ...(help === '' && problem === '' ? {} : {'aria-describedby': `${id}-help`})};
     return (
         <div className={`console-field ${field.kind === 'long' ? 'console-wide' : ''}`}>
             {field.kind === 'flag' ? (
@@ -73,7 +79,12 @@ export function FieldInput({field, value, saved, change}: Props) {
                     }}
                 />
             )}
-            {field.help !== '' && <small id={`${id}-help`}><Help text={field.help}/></small>}
+            {(help !== '' || problem !== '') && (
+                <small id={`${id}-help`}>
+                    {problem !== '' && <strong>{`${problem} `}</strong>}
+                    <Help text={help}/>
+                </small>
+            )}
         </div>
     );
 }

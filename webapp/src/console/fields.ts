@@ -113,14 +113,20 @@ export function hasSecret(field: Field, saved: Settings): boolean {
     return typeof value === 'string' && value !== '';
 }
 
-/** What is to be tested: the saved settings, and over them what was typed. */
+/**
+ * What is to be tested: everything that is saved, and over it what was typed. What was not typed goes as it came, as the
+ * saved password counts only while host, port and user are what they were.
+ */
 export function typedOf(name: ConnectionName, fields: Field[], saved: Settings, changes: Record<string, string | boolean>): Typed {
-    const settings: Settings = name === 'mattermost' ? {...saved} : {};
+    const settings: Settings = {...saved};
     for (const field of fields) {
-        const value = changes[field.key] ?? shown(field, saved);
-        settings[field.key] = field.kind === 'number' ? Number(value) : value;
-        if (field.kind === 'secret' && value === '') {
+        const typed = changes[field.key];
+        if (typed !== undefined) {
+            settings[field.key] = field.kind === 'number' && typed !== '' ? Number(typed) : typed;
+        } else if (field.kind === 'secret') {
             settings[field.key] = hasSecret(field, saved) ? PLACEHOLDER : '';
+        } else if (saved[field.key] === undefined) {
+            settings[field.key] = field.standard;
         }
     }
     return name === 'mattermost' ? {EmailSettings: settings} : {settings};
