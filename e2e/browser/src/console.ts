@@ -14,7 +14,10 @@ const path = '/plugins/postroom/console';
 const ENDED = {timeout: 75_000};
 
 async function logIn(page: Page, {username, password}: Login): Promise<void> {
-    const reply = await page.request.post(`${stage.base}/api/v4/users/login`, {data: {login_id: username, password}});
+    const reply = await page.request.post(`${stage.base}/api/v4/users/login`, {
+        data: {login_id: username, password},
+        headers: {'X-Requested-With': 'XMLHttpRequest'}, // without it a login gives no cookies
+    });
     assert.equal(reply.status(), 200);
 }
 
@@ -141,7 +144,8 @@ describe('the console', () => {
         const reply = await fetch(`${stage.base}/api/v4/plugins/webapp`);
         const [ours] = (await reply.json() as Array<{id: string; webapp: {bundle_path: string}}>).filter(({id}) => id === 'postroom');
         assert.ok(ours !== undefined, 'Mattermost names no bundle of ours');
-        const bundle = await fetch(stage.base + ours.webapp.bundle_path);
+        // As Mattermost's web app has it (`plugins/index.ts`).
+        const bundle = await fetch(stage.base + ours.webapp.bundle_path.replace('/static/', '/static/plugins/'));
         assert.equal(bundle.status, 200);
         assert.match(await bundle.text(), /registerPlugin/);
     });
