@@ -101,6 +101,9 @@ export function TestConnection({client, name, what, typed, disabled = false, but
 }
 
 function toneOf(phase: string, failed: boolean, error: string): string {
+    if (phase === 'cancelled') {
+        return 'skipped';
+    }
     if (phase === 'refused' || phase === 'broken' || failed || error !== '') {
         return 'failed';
     }
