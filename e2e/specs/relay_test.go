@@ -71,6 +71,7 @@ func TestRelay(t *testing.T) {
 	if !status.Enabled || !status.Healthy || !strings.HasPrefix(status.Address, "127.0.0.1:") {
 		t.Fatalf("%+v", status)
 	}
+	testsTheUpstream(t, admin)
 	if again := switchRelay(t, admin, "enable"); !reflect.DeepEqual(again, status) {
 		t.Errorf("enabling twice: %+v", again)
 	}
