@@ -21,7 +21,7 @@ import (
 )
 
 // aliveEvery is how often a test that has nothing to tell says so: a client's departure shows in what can't be written.
-const aliveEvery = 5 * time.Second
+const aliveEvery = 2 * time.Second
 
 // TestEvent is something that happens in a test. One member is set; none in a sign of life.
 type TestEvent struct {
