@@ -74,8 +74,11 @@ func (f *Flows) test(ctx context.Context, plan *plan, asker Asker, id string, te
 	err = f.Engine.Call(context.WithoutCancel(ctx), core.OpTestReply, time.Now(), core.TestReplyArgs{
 		Outcome: outcome, Diagnosis: &tested.Diagnosis, Cancelled: tested.Cancelled,
 	}, &reply)
+	if err != nil {
+		return nil, Answer{}, err
+	}
 	tested.Error = reply.AppError
-	return tested, Answer{}, err
+	return tested, Answer{}, nil
 }
 
 func (f *Flows) testsBusy(ctx context.Context, until time.Time) (Answer, error) {
