@@ -9,7 +9,7 @@ use crate::{Failure, Security, outcome};
 const PART_MAX: usize = 80;
 
 /// The names that a template may have in braces, each with what stands there where nothing is known.
-pub(crate) const PARTS: [(&str, &str); 17] = [
+pub(crate) const PARTS: [(&str, &str); 19] = [
     ("server", "the mail server"),
     ("host", "the mail server"),
     ("port", "the port"),
@@ -24,7 +24,9 @@ pub(crate) const PARTS: [(&str, &str); 17] = [
     ("until", "an earlier date"),
     ("pin", "the new key's SHA-256"),
     ("version", "an old version"),
+    ("mechanism", "this mechanism"),
     ("mechanisms", "other ones"),
+    ("blocklist", "a blocklist"),
     ("size", "its limit"),
     ("dead", "An address"),
 ];
@@ -78,6 +80,8 @@ fn part(name: &str, view: &View<'_>) -> Option<String> {
         "version" => {
             view.tls().filter(|tls| !tls.version.is_empty()).map(|tls| format!("TLS {}", tls.version))
         }
+        "mechanism" => Some(view.facts.mechanism.clone()),
+        "blocklist" => view.blocklist(),
         "mechanisms" => view.extension("AUTH").map(str::to_owned),
         "size" => view
             .extension("SIZE")

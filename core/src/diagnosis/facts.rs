@@ -1,7 +1,5 @@
 //! What the courier saw of a conversation, as `wasm/README.md` gives it (Facts). No secret is among it.
 
-#![allow(dead_code)] // the table that uses it all is being filled
-
 use serde::{Deserialize, Deserializer};
 
 use crate::{Failure, Mechanism, Outcome, Reply, Security, Step};
@@ -10,13 +8,17 @@ use crate::{Failure, Mechanism, Outcome, Reply, Security, Step};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shown {
-    pub(crate) name: String,
+    #[serde(rename = "name")]
+    pub(crate) _name: String,
     pub(crate) server: String,
     pub(crate) port: u16,
     pub(crate) security: Security,
     pub(crate) verify_certificate: bool,
     #[serde(default)]
     pub(crate) pinned: bool,
+    /// `1.2` or `1.3`; empty where it is not told.
+    #[serde(default)]
+    pub(crate) min_tls: String,
     #[serde(default, deserialize_with = "or_empty")]
     pub(crate) auth: Vec<Mechanism>,
     #[serde(default)]

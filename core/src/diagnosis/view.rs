@@ -1,7 +1,5 @@
 //! What a cause looks at: one step of a conversation, and all that was known by then.
 
-#![allow(dead_code)] // the table that uses it all is being filled
-
 use std::cell::OnceCell;
 
 use super::facts::{Certificate, EventStep, Facts, Problem, Shown, TlsFacts};
@@ -160,11 +158,6 @@ impl<'a> View<'a> {
         self.extension(keyword).is_some()
     }
 
-    /// The connection is encrypted by now.
-    pub(crate) fn encrypted(&self) -> bool {
-        self.facts.events.iter().any(|event| event.step == EventStep::Tls && event.succeeded())
-    }
-
     pub(crate) fn tls(&self) -> Option<&'a TlsFacts> {
         self.facts.tls.as_ref()
     }
@@ -198,4 +191,24 @@ fn lower(text: &str) -> String {
     let end = text.floor_char_boundary(text.len().min(LOOKED_AT));
     let text = text.get(..end).unwrap_or_default().to_lowercase();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl View<'_> {
+    /// The blocklist that a refusal names.
+    pub(crate) fn blocklist(&self) -> Option<String> {
+        let text = self.text();
+        let named =
+            text.split_once("blocked using ").and_then(|(_, rest)| rest.split([' ', ';', ',']).next());
+        if let Some(list) = named.filter(|list| list.contains('.')) {
+            return Some(list.trim_end_matches('.').to_owned());
+        }
+        let known = [
+            ("spamhaus", "Spamhaus"),
+            ("barracuda", "Barracuda"),
+            ("spamcop", "SpamCop"),
+            ("sorbs", "SORBS"),
+            ("uceprotect", "UCEPROTECT"),
+        ];
+        known.iter().find(|(word, _)| text.contains(word)).map(|(_, name)| format!("{name}'s blocklist"))
+    }
 }

@@ -4,6 +4,7 @@ package causes
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -73,8 +74,10 @@ type script struct {
 	At         map[string]action `json:"at"`
 }
 
-// action is a reply, or "stall", "close", "reset", "endless", "deaf"; or {"say": …, "then": "close"|"stall"}.
+// action is a reply, or "stall", "close", "reset", "endless", "deaf"; or {"say": …, "then": "close"|"stall"}; Raw are
+// octets in hex, said as they are.
 type action struct {
+	Raw  string `json:"raw"`
 	Say  string `json:"say"`
 	Then string `json:"then"`
 }
@@ -95,7 +98,15 @@ func (a *action) UnmarshalJSON(in []byte) error {
 }
 
 func (a action) do(t *testing.T) peer.Action {
+	raw, err := hex.DecodeString(a.Raw)
+	if err != nil {
+		t.Fatalf("raw: %v", err)
+	}
 	said := func(s *peer.Session) bool {
+		if len(raw) > 0 {
+			_, err := s.Write(raw)
+			return err == nil
+		}
 		if a.Say == "" {
 			return true
 		}

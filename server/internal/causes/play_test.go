@@ -177,6 +177,10 @@ func deadlines(f *fixture) courier.Deadlines {
 		DNS: patience, Connect: patience, TLS: patience, Greeting: patience, Command: patience, Data: patience, Block: patience,
 		FinalDot: patience, Quit: patience, Total: 2 * patience,
 	}
+	if f.TotalMS > 0 {
+		d.Total = time.Duration(f.TotalMS) * time.Millisecond
+		return d
+	}
 	if f.Cancel || !f.stalls() {
 		return d
 	}

@@ -11,6 +11,7 @@ type ShownConnection struct {
 	Security          string   `json:"security"`
 	VerifyCertificate bool     `json:"verify_certificate"`
 	Pinned            bool     `json:"pinned"`
+	MinTLS            string   `json:"min_tls"`
 	Auth              []string `json:"auth"`
 	Username          string   `json:"username"`
 	PasswordSet       bool     `json:"password_set"`
@@ -21,7 +22,7 @@ type ShownConnection struct {
 func (c Connection) Shown() ShownConnection {
 	return ShownConnection{
 		Name: c.Name, Server: c.Server, Port: c.Port, Security: c.Security, VerifyCertificate: c.VerifyCertificate,
-		Pinned: c.Pin != "", Auth: c.Auth, Username: c.Username, PasswordSet: c.Password != "", OAuthSet: c.OAuth != nil,
+		Pinned: c.Pin != "", MinTLS: c.MinTLS, Auth: c.Auth, Username: c.Username, PasswordSet: c.Password != "", OAuthSet: c.OAuth != nil,
 	}
 }
 

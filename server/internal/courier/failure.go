@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"postroom/server/internal/core"
 )
@@ -80,13 +81,19 @@ func certificate(err error) bool {
 	return errors.As(err, &failed) || errors.As(err, &authority) || errors.As(err, &name) || errors.As(err, &invalid)
 }
 
+// isOver is whether the whole's time is up: the connection's own clock may notice before the context's does.
+func isOver(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return bounded && !time.Now().Before(deadline)
+}
+
 // describe says it in words.
 func describe(ctx context.Context, err error) string {
 	var network net.Error
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return "broken off by Postroom itself"
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), isOver(ctx):
 		return "the whole took longer than it may"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return "the server did not answer in time"
