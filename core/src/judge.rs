@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::{self, Shown, TlsFacts};
 use crate::entropy::Entropy;
-use crate::outcome::{Verdict, describe, enhanced_code, peer_words, verdict};
+use crate::outcome::{Verdict, describe_with, enhanced_code, peer_words, verdict};
 use crate::standing::State;
 use crate::{Error, Failure, Outcome, Step};
 
@@ -58,6 +59,11 @@ pub(crate) struct Args {
     /// An earlier attempt broke off where the server may have had the mail.
     #[serde(default)]
     perhaps: bool,
+    /// Over which connection, for advice.
+    #[serde(default)]
+    connection: Option<Shown>,
+    #[serde(default)]
+    tls: Option<TlsFacts>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +83,9 @@ pub(crate) fn answer(args: &Args, now: i64, mut entropy: Entropy<'_>) -> Result<
     }
     let random = u64::from_le_bytes(entropy.take::<ENTROPY>()?);
     let next = next_attempt(args.attempts, args.expires_at, now, random);
-    let what = describe(&args.outcome);
+    let advise = |connection| diagnosis::advise(now, connection, args.tls.as_ref(), &args.outcome);
+    let advice = args.connection.as_ref().and_then(advise);
+    let what = describe_with(&args.outcome, advice.as_deref());
     let (state, next_attempt_at, reason) = match (fate(&args.outcome), next) {
         (Fate::Sent, _) => (State::Sent, None, "accepted by your mail server".to_owned()),
         (Fate::Final, _) => (State::Failed, None, format!("refused for good: {what}")),
@@ -183,6 +191,8 @@ mod tests {
             attempts,
             expires_at: NOW + left,
             perhaps: false,
+            connection: None,
+            tls: None,
         };
         // 200 % 401: the middle of the jitter.
         let entropy = [200, 0, 0, 0, 0, 0, 0, 0];
@@ -397,6 +407,8 @@ mod tests {
             attempts: 0,
             expires_at: NOW,
             perhaps: false,
+            connection: None,
+            tls: None,
         };
         let error =
             answer(&args, NOW, Entropy::new(&[1, 2, 3, 4, 5, 6, 7, 8], ENTROPY).unwrap()).unwrap_err();

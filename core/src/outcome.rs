@@ -191,6 +191,19 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
     format!("at {}: {what}{tail}", step_words(outcome.step))
 }
 
+/// The same, with what to change where that is known: in place of the failure's own words, or after the peer's.
+pub(crate) fn describe_with(outcome: &Outcome, advice: Option<&str>) -> String {
+    match (advice, verdict(outcome)) {
+        (None, _) | (_, Verdict::Accepted) => describe(outcome),
+        (Some(advice), Verdict::Broken(_)) => {
+            let words = peer_words(outcome);
+            let tail = if words.is_empty() { String::new() } else { format!(" ({words})") };
+            format!("at {}: {advice}{tail}", step_words(outcome.step))
+        }
+        (Some(advice), _) => format!("{}. {advice}", describe(outcome).trim_end_matches('.')),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

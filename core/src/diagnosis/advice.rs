@@ -23,7 +23,7 @@ pub(crate) const PARTS: [(&str, &str); 19] = [
     ("since", "a later date"),
     ("until", "an earlier date"),
     ("pin", "the new key's SHA-256"),
-    ("version", "an old version"),
+    ("version", "an old version of TLS"),
     ("mechanism", "this mechanism"),
     ("mechanisms", "other ones"),
     ("blocklist", "a blocklist"),
@@ -39,7 +39,12 @@ pub(crate) fn fill(template: &str, view: &View<'_>) -> String {
         let Some((name, after)) = after.split_once('}') else { break };
         out.push_str(before);
         let unknown = PARTS.iter().find(|(part, _)| *part == name).map_or("", |(_, unknown)| unknown);
-        let known = part(name, view).map(|text| outcome::one_line(&text)).filter(|text| !text.is_empty());
+        // The sender is a setting, and shown as it is; what others say is masked.
+        let shown = |text: String| match name {
+            "from" => text.replace(char::is_control, " "),
+            _ => outcome::one_line(&text),
+        };
+        let known = part(name, view).map(shown).filter(|text| !text.is_empty());
         match known {
             Some(text) => out.push_str(text.get(..text.floor_char_boundary(PART_MAX)).unwrap_or_default()),
             None => out.push_str(unknown),
@@ -117,5 +122,23 @@ pub(crate) fn dead_words(failure: Failure) -> &'static str {
         Failure::Unreachable => "no route",
         Failure::Reset => "connection reset",
         _ => "no connection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::causes;
+
+    #[test]
+    fn every_part_of_every_advice_is_known() {
+        for cause in causes() {
+            let mut rest = cause.advice;
+            while let Some((_, after)) = rest.split_once('{') {
+                let (name, after) = after.split_once('}').unwrap();
+                assert!(PARTS.iter().any(|(part, _)| *part == name), "{}: {{{name}}}", cause.name);
+                rest = after;
+            }
+        }
     }
 }

@@ -16,9 +16,13 @@ mod view;
 use serde::{Deserialize, Serialize};
 
 pub use causes::{Cause, all as causes};
-use facts::{Facts, Shown};
+use facts::Facts;
+pub(crate) use facts::{Shown, TlsFacts};
 use line::Line;
 pub(crate) use line::State;
+use view::View;
+
+use crate::Outcome;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +39,18 @@ pub(crate) struct Answer {
     steps: Vec<Line>,
     sent_to: String,
     queue_id: Option<String>,
+}
+
+/// What to change after an outcome, where a cause is known; for a mail's own history, which has no more room.
+pub(crate) fn advise(
+    now: i64,
+    connection: &Shown,
+    tls: Option<&TlsFacts>,
+    outcome: &Outcome,
+) -> Option<String> {
+    let facts = Facts { tls: tls.cloned(), ..Facts::default() };
+    let view = View::new(now, Some(connection), &facts, "", outcome);
+    causes::of_failure(&view).map(|cause| advice::fill(cause.advice, &view))
 }
 
 /// The operation `diagnose`.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"postroom/server/internal/courier/peer"
 )
@@ -34,7 +35,8 @@ type fixture struct {
 	TCP       map[string]string `json:"tcp"`
 	OAuth     *provider         `json:"oauth"`
 	Peer      script            `json:"peer"`
-	Cancel    bool              `json:"cancel"` // at the step that stalls
+	TotalMS   int64             `json:"total_ms"` // how long all of it may take, where that is the matter
+	Cancel    bool              `json:"cancel"`   // at the step that stalls
 	Expect    struct {
 		Step   string   `json:"step"`
 		State  string   `json:"state"`
@@ -114,7 +116,7 @@ func (a action) do(t *testing.T) peer.Action {
 	}
 	then, known := map[string]peer.Action{
 		"": func(*peer.Session) bool { return true }, "stall": peer.Stall(), "close": peer.Close(),
-		"reset": peer.Reset(), "endless": peer.Endless(), "deaf": peer.Deaf(t.Context().Done()),
+		"reset": peer.After(100*time.Millisecond, peer.Reset()), "endless": peer.Endless(), "deaf": peer.Deaf(t.Context().Done()),
 	}[a.Then]
 	if !known {
 		t.Fatalf("no such action: %q", a.Then)

@@ -231,6 +231,9 @@ type JudgeArgs struct {
 	ExpiresAt int64   `json:"expires_at"`
 	// Perhaps says that an earlier attempt broke off where the server may have had the mail.
 	Perhaps bool `json:"perhaps"`
+	// Connection and TLS are for the advice in the reason; nil where they are not known.
+	Connection *ShownConnection `json:"connection"`
+	TLS        *TLSFacts        `json:"tls"`
 }
 
 // JudgeResult is a mail's next state; NextAttemptAt is set when it is tried again.

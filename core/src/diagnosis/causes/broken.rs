@@ -27,7 +27,10 @@ pub(super) const OURS: &[Cause] = &[
     Cause::fails(
         "took_too_long",
         "each step went on, but all of it took longer than it may",
-        |v| v.failed(Failure::Timeout) && v.detail().contains("the whole took longer"),
+        |v| {
+            let later = !v.at(&[Step::Dns, Step::Connect]);
+            later && v.failed(Failure::Timeout) && v.detail().contains("the whole took longer")
+        },
         "The server answers, but so slowly that the whole took longer than it may. Look at the times of the steps: a server \
          that waits seconds at each delays those whom it does not know, or is overloaded.",
     ),

@@ -18,6 +18,7 @@ pub(super) const CAUSES: &[Cause] = &[
             let delayed =
                 v.says(&["greylist", "greylisted", "graylist", "postgrey", "gray-list", "grey-list"]);
             v.temporary()
+                && !v.says(&["service unavailable"])
                 && (delayed
                     || v.at(&[Step::RcptTo, Step::Data, Step::FinalDot])
                         && v.code(&[450, 451])

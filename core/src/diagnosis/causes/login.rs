@@ -77,6 +77,17 @@ pub(super) const CAUSES: &[Cause] = &[
          the mechanisms); then this one works.",
     ),
     Cause::fails(
+        "login_too_many_attempts",
+        "the server refuses further attempts for a while",
+        |v| {
+            auth(v)
+                && v.refused()
+                && v.says(&["too many", "try again later", "temporarily locked", "rate limit"])
+        },
+        "The server takes no more logins for now, after too many wrong ones. Wait some minutes, correct user name and \
+         password, and test once; look for another program with the old password.",
+    ),
+    Cause::fails(
         "login_unavailable",
         "the server cannot check passwords now",
         |v| auth(v) && v.code(&[454]),
@@ -95,17 +106,6 @@ pub(super) const CAUSES: &[Cause] = &[
         "the server takes this login over an encrypted connection only",
         |v| auth(v) && (v.code(&[538]) || v.enhanced(&["5.7.11"]) || v.says(&["encryption required"])),
         "The server takes this login only over an encrypted connection. Choose STARTTLS (port 587) or TLS (port 465).",
-    ),
-    Cause::fails(
-        "login_too_many_attempts",
-        "the server refuses further attempts for a while",
-        |v| {
-            auth(v)
-                && v.refused()
-                && v.says(&["too many", "try again later", "temporarily locked", "rate limit"])
-        },
-        "The server takes no more logins for now, after too many wrong ones. Wait some minutes, correct user name and \
-         password, and test once; look for another program with the old password.",
     ),
     Cause::fails(
         "account_disabled",
@@ -174,7 +174,6 @@ pub(super) const CAUSES: &[Cause] = &[
                 "not authenticated",
                 "must authenticate",
                 "log in",
-                "not logged in",
                 "requires authentication",
                 "auth first",
             ];

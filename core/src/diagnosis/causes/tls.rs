@@ -120,22 +120,24 @@ pub(super) const CAUSES: &[Cause] = &[
          mail server.",
     ),
     Cause::fails(
-        "tls_no_common_cipher",
-        "the two know no cipher in common",
-        |v| handshake(v) && v.alert(&["handshake_failure", "insufficient_security"]),
-        "{host} found no cipher in common with this machine: its settings allow old ones only, or its certificate's key is \
-         of a rare kind. Allow ECDHE with AES-GCM on the mail server.",
-    ),
-    Cause::fails(
         "tls_client_certificate",
         "the server asks for a client certificate",
         |v| {
             let asked =
                 v.alert(&["bad_certificate", "certificate_required", "unknown_ca", "certificate_unknown"]);
-            v.failed(Failure::Tls) && (asked || v.detail().contains("certificate required"))
+            // Up to TLS 1.2 the alert is the general one, but the server's own certificate was seen by then.
+            let later = v.alert(&["handshake_failure"]) && v.certificate().is_some();
+            v.failed(Failure::Tls) && (asked || later || v.detail().contains("certificate required"))
         },
         "{server} wants a client certificate, which is not supported. Use a port of the server that asks for a user name and \
          password instead, mostly 587.",
+    ),
+    Cause::fails(
+        "tls_no_common_cipher",
+        "the two know no cipher in common",
+        |v| handshake(v) && v.alert(&["handshake_failure", "insufficient_security"]),
+        "{host} found no cipher in common with this machine: its settings allow old ones only, or its certificate's key is \
+         of a rare kind. Allow ECDHE with AES-GCM on the mail server.",
     ),
     Cause::fails(
         "tls_name_unknown",
