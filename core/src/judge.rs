@@ -387,8 +387,15 @@ mod tests {
                 failure: None,
                 detail: String::new(),
             };
-            let args =
-                Args { outcome, kind: Sort::Reset, attempts: 2, expires_at: NOW + left, perhaps: true };
+            let args = Args {
+                outcome,
+                kind: Sort::Reset,
+                attempts: 2,
+                expires_at: NOW + left,
+                perhaps: true,
+                connection: None,
+                tls: None,
+            };
             let entropy = [200, 0, 0, 0, 0, 0, 0, 0];
             answer(&args, NOW, Entropy::new(&entropy, ENTROPY).unwrap()).unwrap()
         };

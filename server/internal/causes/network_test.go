@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -50,19 +51,21 @@ func answer(question []byte, f *fixture) ([]byte, bool) {
 	message.Additionals = nil
 	if f.DNS == "" {
 		for _, address := range f.Addresses {
-			message.Answers = append(message.Answers, record(asked, net.ParseIP(address))...)
+			message.Answers = append(message.Answers, record(asked, address)...)
 		}
 	}
 	reply, err := message.Pack()
 	return reply, err == nil
 }
 
-func record(asked dnsmessage.Question, ip net.IP) []dnsmessage.Resource {
+// record is an address as an A, or where it is written with colons as an AAAA record.
+func record(asked dnsmessage.Question, address string) []dnsmessage.Resource {
+	ip, six := net.ParseIP(address), strings.Contains(address, ":")
 	header := dnsmessage.ResourceHeader{Name: asked.Name, Type: asked.Type, Class: dnsmessage.ClassINET}
-	switch four := ip.To4(); {
-	case asked.Type == dnsmessage.TypeA && four != nil:
-		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte(four)}}}
-	case asked.Type == dnsmessage.TypeAAAA && four == nil:
+	switch {
+	case asked.Type == dnsmessage.TypeA && !six:
+		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte(ip.To4())}}}
+	case asked.Type == dnsmessage.TypeAAAA && six:
 		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AAAAResource{AAAA: [16]byte(ip.To16())}}}
 	}
 	return nil

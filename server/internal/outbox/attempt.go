@@ -175,7 +175,7 @@ func (o *Outbox) renew(ctx context.Context, lease *store.Lease) (talking context
 // result is the core's judgement of an outcome.
 func (o *Outbox) result(ctx context.Context, lease *store.Lease, way *way, outcome core.Outcome) *store.Result {
 	now := lease.Clock()
-	judged, err := o.judge(ctx, now, outcome, lease)
+	judged, err := o.judge(ctx, now, outcome, lease, way.connection)
 	if err != nil {
 		o.notices.warn(ctx, "An outcome can't be judged: the core fails at it")
 		o.log.WarnContext(ctx, "An outcome can't be judged", "mail", lease.MailID, "error", err.Error())

@@ -44,10 +44,14 @@ func (o *Outbox) open(ctx context.Context, now time.Time, key, mailID string, se
 	return &out, err
 }
 
-func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, lease *store.Lease) (*core.JudgeResult, error) {
+func (o *Outbox) judge(ctx context.Context, now time.Time, outcome core.Outcome, lease *store.Lease, over *core.Connection) (*core.JudgeResult, error) {
 	var out core.JudgeResult
+	var shown *core.ShownConnection
+	if over != nil {
+		shown = ref(over.Shown())
+	}
 	err := o.engine.Call(ctx, core.OpJudge, now, core.JudgeArgs{
-		Outcome: outcome, Kind: judgedAs(lease), Attempts: lease.Attempts, ExpiresAt: lease.ExpiresAt.UnixMilli(), Perhaps: lease.Perhaps,
+		Connection: shown, Outcome: outcome, Kind: judgedAs(lease), Attempts: lease.Attempts, ExpiresAt: lease.ExpiresAt.UnixMilli(), Perhaps: lease.Perhaps,
 	}, &out)
 	return &out, err
 }
