@@ -115,7 +115,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "microsoft_concurrent",
         "Exchange Online lets a mailbox send over three connections at once",
-        |v| v.code(&[432]) || v.says(&["concurrent connections limit exceeded"]),
+        |v| v.code(&[432]) && v.enhanced(&["4.3.2"]) || v.says(&["concurrent connections limit exceeded"]),
         "Exchange Online lets a mailbox send over three connections at once. Set Connections at once to 3 \
          (Mattermost's connection: Connections to the mail server); the mail is tried again.",
     ),
