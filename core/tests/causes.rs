@@ -60,7 +60,7 @@ fn the_page_has_every_cause() {
     let mut table = String::from("\n| Cause | What it is | What to do |\n|---|---|---|\n");
     for cause in causes() {
         let kind = if cause.warning { " (warning)" } else { "" };
-        let plain = |text: &str| text.replace('|', "\\|").replace('{', "*").replace('}', "*");
+        let plain = |text: &str| text.replace('|', "\\|").replace(['{', '}'], "*");
         writeln!(table, "| `{}`{kind} | {} | {} |", cause.name, plain(cause.means), plain(cause.advice))
             .unwrap();
     }

@@ -90,7 +90,10 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause::fails(
         "google_unauthenticated",
         "Gmail takes no mail of the sender's domain that passes neither SPF nor DKIM",
-        |v| v.enhanced(&["x.7.26"]) && v.says(&["gsmtp", "google"]) || v.says(&["because the sender is unauthenticated"]),
+        |v| {
+            v.enhanced(&["x.7.26"]) && v.says(&["gsmtp", "google"])
+                || v.says(&["because the sender is unauthenticated"])
+        },
         "Gmail takes no mail of {from_domain} that passes neither SPF nor DKIM. Publish the server's address \
          in the domain's SPF record and sign with DKIM. A test of this connection shows what is found.",
     ),
