@@ -140,7 +140,11 @@ func TestATellingIsTakenUpAfterANodesDeath(t *testing.T) {
 	if err == nil {
 		t.Fatal("the dead node has told")
 	}
-	if got := looked(t, s, say); got != 1 || messages(t, s) != "primary open true" {
+	got := 0
+	for end := time.Now().Add(20 * time.Second); got == 0 && time.Now().Before(end); { // until PostgreSQL knows of the death
+		got = looked(t, s, say)
+	}
+	if got != 1 || messages(t, s) != "primary open true" {
 		t.Errorf("looked at %d, told %q", got, messages(t, s))
 	}
 	if acts, err := dying.TakeActs(t.Context(), 10, time.Minute); err != nil || len(acts) != 1 || acts[0].Kind != ActMessage {
