@@ -173,35 +173,26 @@ pub(crate) fn failure_words(step: Step, failure: Failure) -> &'static str {
 
 /// One sentence: the step, what happened, the peer's words.
 pub(crate) fn describe(outcome: &Outcome) -> String {
-    let words = peer_words(outcome);
-    let what = match (&outcome.reply, verdict(outcome)) {
-        (Some(reply), Verdict::Transient | Verdict::Permanent) => {
-            return format!(
-                "at {}, the mail server answered {} {words}",
-                step_words(outcome.step),
-                reply.code
-            )
-            .trim_end()
-            .to_owned();
-        }
-        (_, Verdict::Broken(failure)) => failure_words(outcome.step, failure),
-        _ => "accepted",
-    };
-    let tail = if words.is_empty() { String::new() } else { format!(" ({words})") };
-    format!("at {}: {what}{tail}", step_words(outcome.step))
+    describe_with(outcome, None)
 }
 
 /// The same, with what to change where that is known: in place of the failure's own words, or after the peer's.
 pub(crate) fn describe_with(outcome: &Outcome, advice: Option<&str>) -> String {
-    match (advice, verdict(outcome)) {
-        (None, _) | (_, Verdict::Accepted) => describe(outcome),
-        (Some(advice), Verdict::Broken(_)) => {
-            let words = peer_words(outcome);
-            let tail = if words.is_empty() { String::new() } else { format!(" ({words})") };
-            format!("at {}: {advice}{tail}", step_words(outcome.step))
+    let (step, words) = (step_words(outcome.step), peer_words(outcome));
+    let what = match (&outcome.reply, verdict(outcome)) {
+        (Some(reply), Verdict::Transient | Verdict::Permanent) => {
+            let said = format!("at {step}, the mail server answered {} {words}", reply.code);
+            let said = said.trim_end();
+            return match advice {
+                Some(advice) => format!("{}. {advice}", said.trim_end_matches('.')),
+                None => said.to_owned(),
+            };
         }
-        (Some(advice), _) => format!("{}. {advice}", describe(outcome).trim_end_matches('.')),
-    }
+        (_, Verdict::Broken(failure)) => advice.unwrap_or_else(|| failure_words(outcome.step, failure)),
+        _ => "accepted",
+    };
+    let tail = if words.is_empty() { String::new() } else { format!(" ({words})") };
+    format!("at {step}: {what}{tail}")
 }
 
 #[cfg(test)]

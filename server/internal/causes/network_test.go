@@ -11,51 +11,25 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"postroom/server/internal/courier/peer"
 )
 
 // nameServer answers for every name as the fixture says, and gives the resolver that asks it.
 func nameServer(t *testing.T, f *fixture) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		octets := make([]byte, 4096)
-		for {
-			n, from, err := conn.ReadFrom(octets)
-			if err != nil {
-				return
-			}
-			if reply, ok := answer(octets[:n], f); ok {
-				_, _ = conn.WriteTo(reply, from)
-			}
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-}
-
-func answer(question []byte, f *fixture) ([]byte, bool) {
-	var message dnsmessage.Message
-	if f.DNS == "silent" || message.Unpack(question) != nil || len(message.Questions) != 1 {
-		return nil, false
-	}
 	code := map[string]dnsmessage.RCode{
 		"nxdomain": dnsmessage.RCodeNameError, "servfail": dnsmessage.RCodeServerFailure, "refused": dnsmessage.RCodeRefused,
 	}[f.DNS]
-	asked := message.Questions[0]
-	message.Header = dnsmessage.Header{ID: message.ID, Response: true, RecursionAvailable: true, RCode: code}
-	message.Additionals = nil
-	if f.DNS == "" {
-		for _, address := range f.Addresses {
-			message.Answers = append(message.Answers, record(asked, address)...)
+	return peer.NameServer(t, func(asked dnsmessage.Question) (dnsmessage.RCode, []dnsmessage.Resource, bool) {
+		var answers []dnsmessage.Resource
+		if f.DNS == "" {
+			for _, address := range f.Addresses {
+				answers = append(answers, record(asked, address)...)
+			}
 		}
-	}
-	reply, err := message.Pack()
-	return reply, err == nil
+		return code, answers, f.DNS != "silent"
+	})
 }
 
 // record is an address as an A, or where it is written with colons as an AAAA record.

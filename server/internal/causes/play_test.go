@@ -96,8 +96,9 @@ func play(t *testing.T, f *fixture) (core.Connection, core.Facts) {
 			f.Addresses = []string{f.Connection.Server}
 		}
 	}
-	p := served(t, f)
-	to := settings(t, f)
+	trusted := peer.NewAuthority(t, "Postroom Test Root")
+	p := served(t, trusted, f)
+	to := settings(t, trusted, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var mu sync.Mutex
@@ -137,10 +138,10 @@ func message(f *fixture) []byte {
 	return []byte(text)
 }
 
-func served(t *testing.T, f *fixture) *peer.Peer {
+func served(t *testing.T, trusted *peer.Authority, f *fixture) *peer.Peer {
 	t.Helper()
 	return peer.Start(t, func(p *peer.Peer) {
-		p.TLS, p.Implicit = certificates(t, f.Peer.TLS, f.Connection.Server), f.implicit()
+		p.TLS, p.Implicit = certificates(t, trusted, f.Peer.TLS, f.Connection.Server), f.implicit()
 		p.Extensions = f.Peer.Extensions
 		if p.Extensions == nil {
 			p.Extensions = []string{"PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "AUTH PLAIN LOGIN"}
@@ -154,12 +155,12 @@ func served(t *testing.T, f *fixture) *peer.Peer {
 	})
 }
 
-func settings(t *testing.T, f *fixture) core.Connection {
+func settings(t *testing.T, trusted *peer.Authority, f *fixture) core.Connection {
 	t.Helper()
 	c := f.Connection
 	to := core.Connection{
 		Name: "primary", Server: c.Server, Port: c.Port, Security: c.Security, VerifyCertificate: c.Verify == nil || *c.Verify,
-		MinTLS: c.MinTLS, CA: trusted().pem, Pin: c.Pin, Auth: c.Auth, Username: c.Username, Password: c.Password,
+		MinTLS: c.MinTLS, CA: trusted.PEM, Pin: c.Pin, Auth: c.Auth, Username: c.Username, Password: c.Password,
 		EHLOName: c.EHLOName, EnvelopeSender: c.Sender,
 	}
 	if len(c.Auth) > 0 && c.Auth[0] != "xoauth2" && c.Password == "" {

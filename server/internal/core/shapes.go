@@ -86,6 +86,11 @@ type Outcome struct {
 	Detail  string  `json:"detail"`
 }
 
+// Accepted is whether the server took the mail over: the one outcome that is a success (wasm/README.md).
+func (o Outcome) Accepted() bool {
+	return o.Step == "final_dot" && o.Failure == nil && o.Reply != nil && o.Reply.Code/100 == 2
+}
+
 // AppError is Mattermost's error body. RequestID is the only member that the core does not give.
 type AppError struct {
 	Status        int    `json:"status"`

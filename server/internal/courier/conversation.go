@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 type conversation struct {
 	courier *Courier
 	to      core.Connection
+	key     [sha256.Size]byte // of to in the pool, where there is one
 	mail    Envelope
 	notes   *notes
 	session
@@ -20,6 +22,30 @@ type conversation struct {
 	reused    bool   // the session has carried a mail before
 	keptToken string // the access token, where it was not fetched for this mail
 	accepted  *core.Reply
+}
+
+func (c *Courier) conversation(to core.Connection, mail Envelope) *conversation {
+	t := &conversation{courier: c, to: to, mail: mail, notes: newNotes(secretsOf(to), c.Observe)}
+	if c.Pool != nil {
+		t.key = c.keyOf(to)
+	}
+	return t
+}
+
+// hold bounds the whole of what is said, ends it, and takes the secrets out of how it ended; nil says that it came through.
+func (t *conversation) hold(ctx context.Context, say func(context.Context) *core.Outcome) *core.Outcome {
+	ctx, cancel := within(ctx, t.courier.Deadlines.Total)
+	defer cancel()
+	outcome := say(ctx)
+	t.notes.finish(ctx)
+	t.end(outcome)
+	if outcome != nil {
+		outcome.Detail = t.notes.secrets.hide(outcome.Detail)
+		if outcome.Reply != nil {
+			outcome.Reply.Text = t.notes.secrets.hide(outcome.Reply.Text)
+		}
+	}
+	return outcome
 }
 
 // run carries the mail over that session, or one of its own where it is nil.
@@ -30,10 +56,16 @@ func (t *conversation) run(ctx context.Context, over *session) *core.Outcome {
 		t.watchOver(ctx)
 		return t.transact(ctx)
 	}
+	if outcome := t.open(ctx); outcome != nil {
+		return outcome
+	}
+	return t.transact(ctx)
+}
+
+// open begins a session, up to the point where a mail may be named.
+func (t *conversation) open(ctx context.Context) *core.Outcome {
 	t.session, t.keptToken = session{}, ""
-	for _, step := range []func(context.Context) *core.Outcome{
-		t.connect, t.greet, t.hello, t.startTLS, t.authenticate, t.transact,
-	} {
+	for _, step := range []func(context.Context) *core.Outcome{t.connect, t.greet, t.hello, t.startTLS, t.authenticate} {
 		if outcome := step(ctx); outcome != nil {
 			return outcome
 		}
@@ -119,7 +151,7 @@ func (t *conversation) end(outcome *core.Outcome) {
 	}
 	over := t.session
 	unbroken := t.stop()
-	pool, key, quit := t.courier.Pool, t.courier.keyOf(t.to), t.courier.Deadlines.Quit
+	pool, key, quit := t.courier.Pool, t.key, t.courier.Deadlines.Quit
 	switch {
 	case !unbroken, outcome != nil && outcome.Failure != nil && *outcome.Failure != FailureNotOffered:
 		_ = over.line.Close()

@@ -101,24 +101,14 @@ type Courier struct {
 
 // Send carries one mail, over a kept connection where there is one. It gives facts and never an error; no secret is among them.
 func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) core.Outcome {
-	if c.Deadlines.Total > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Deadlines.Total)
-		defer cancel()
-	}
-	hidden := secretsOf(to)
-	talk := &conversation{courier: c, to: to, mail: mail, notes: newNotes(hidden, c.Observe)}
-	outcome := talk.check()
-	if outcome == nil {
-		outcome = c.carry(ctx, talk)
-	}
-	talk.notes.finish(ctx)
-	talk.end(outcome)
-	if outcome != nil {
-		outcome.Detail = hidden.hide(outcome.Detail)
-		if outcome.Reply != nil {
-			outcome.Reply.Text = hidden.hide(outcome.Reply.Text)
+	talk := c.conversation(to, mail)
+	outcome := talk.hold(ctx, func(ctx context.Context) *core.Outcome {
+		if outcome := talk.check(); outcome != nil {
+			return outcome
 		}
+		return c.carry(ctx, talk)
+	})
+	if outcome != nil {
 		return *outcome
 	}
 	return core.Outcome{Step: StepFinalDot, Reply: talk.accepted}
@@ -126,7 +116,7 @@ func (c *Courier) Send(ctx context.Context, to core.Connection, mail Envelope) c
 
 // carry sends the mail; what was kept and has died meanwhile is replaced once, and costs the mail no attempt.
 func (c *Courier) carry(ctx context.Context, talk *conversation) *core.Outcome {
-	over := c.Pool.take(c.keyOf(talk.to))
+	over := c.Pool.take(talk.key)
 	c.Pool.count(over != nil)
 	outcome := talk.run(ctx, over)
 	if talk.outlived(ctx, outcome) {

@@ -1,7 +1,6 @@
 package courier
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -20,46 +19,18 @@ type zone struct {
 // nameServer starts one, and gives the resolver that asks it.
 func nameServer(t *testing.T, says *atomic.Pointer[zone]) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		octets := make([]byte, 4096)
-		for {
-			n, from, err := conn.ReadFrom(octets)
-			if err != nil {
-				return
-			}
-			if reply, ok := answer(octets[:n], says.Load()); ok {
-				_, _ = conn.WriteTo(reply, from)
+	return peer.NameServer(t, func(asked dnsmessage.Question) (code dnsmessage.RCode, answers []dnsmessage.Resource, ok bool) {
+		is := says.Load()
+		if asked.Type == dnsmessage.TypeA {
+			for _, address := range is.addresses {
+				answers = append(answers, dnsmessage.Resource{
+					Header: dnsmessage.ResourceHeader{Name: asked.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
+					Body:   &dnsmessage.AResource{A: address},
+				})
 			}
 		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-}
-
-func answer(question []byte, is *zone) ([]byte, bool) {
-	var message dnsmessage.Message
-	if message.Unpack(question) != nil || len(message.Questions) != 1 {
-		return nil, false
-	}
-	asked := message.Questions[0]
-	message.Header = dnsmessage.Header{ID: message.ID, Response: true, RecursionAvailable: true, RCode: is.code}
-	message.Additionals = nil
-	if asked.Type == dnsmessage.TypeA {
-		for _, address := range is.addresses {
-			message.Answers = append(message.Answers, dnsmessage.Resource{
-				Header: dnsmessage.ResourceHeader{Name: asked.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
-				Body:   &dnsmessage.AResource{A: address},
-			})
-		}
-	}
-	reply, err := message.Pack()
-	return reply, err == nil
+		return is.code, answers, true
+	})
 }
 
 // The name server's troubles are told, every address is tried, and a changed one is found at the next attempt (R17).

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -172,12 +170,4 @@ func (f *Flows) CancelTest(ctx context.Context, id string, asker Asker) (Answer,
 		return f.appError(ctx, "unavailable")
 	}
 	return Answer{JSON: statusOK}, nil
-}
-
-// newTestID is a random UUID (RFC 9562, version 4).
-func newTestID() string {
-	var raw [16]byte
-	_, _ = rand.Read(raw[:]) // never fails
-	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postroom/server/internal/core"
 	"postroom/server/internal/dns"
 	"postroom/server/internal/outbox"
@@ -45,7 +47,7 @@ func (f *Flows) test(ctx context.Context, plan *plan, asker Asker, id string, te
 		return nil, answer, err
 	}
 	if id == "" {
-		id = newTestID()
+		id = uuid.NewString()
 	}
 	running, err := f.Trials.Begin(ctx, id, asker.UserID)
 	var full *trial.FullError
@@ -176,7 +178,7 @@ func domain(address string) string { return address[strings.LastIndexByte(addres
 func (f *Flows) record(ctx context.Context, plan *plan, asker Asker, mailID string, outcome core.Outcome, cancelled bool) {
 	result := "failed"
 	switch {
-	case accepted(outcome):
+	case outcome.Accepted():
 		result = "accepted"
 	case cancelled:
 		result = "cancelled"
@@ -198,11 +200,6 @@ func (f *Flows) record(ctx context.Context, plan *plan, asker Asker, mailID stri
 	if err := f.Store.Audit(writing, record); err != nil {
 		f.Log.Warn("a connection's test is not in the audit log", "server", server, "user", asker.UserID, "error", err)
 	}
-}
-
-// accepted is the one outcome that is a success (wasm/README.md, Outcome).
-func accepted(outcome core.Outcome) bool {
-	return outcome.Failure == nil && outcome.Step == "final_dot" && outcome.Reply != nil && outcome.Reply.Code/100 == 2
 }
 
 // report turns facts into steps, and tells each once, and again when it has changed.

@@ -205,11 +205,6 @@ func judgedAs(lease *store.Lease) string {
 	return lease.Class
 }
 
-func accepted(outcome core.Outcome) bool {
-	return outcome.Step == courier.StepFinalDot && outcome.Failure == nil &&
-		outcome.Reply != nil && outcome.Reply.Code/100 == 2
-}
-
 // fault is what becomes of an attempt that failed in our own code, with an outcome that could not be judged or, where it
 // is nil, before the mail was on its way (R12, R13). The core decides; where it can't be asked at all an accepted mail is
 // still accepted, and any other waits.
@@ -229,7 +224,7 @@ func (o *Outbox) fault(ctx context.Context, now time.Time, lease *store.Lease, w
 		return result
 	}
 	result.State, result.Next = store.StateDeferred, ref(now.Add(faultRetry))
-	if outcome != nil && accepted(*outcome) {
+	if outcome != nil && outcome.Accepted() {
 		result.State, result.Next = store.StateSent, nil
 	}
 	return result

@@ -297,7 +297,7 @@ func TestATestMailIsRecorded(t *testing.T) {
 		return o.SendTest(t.Context(), connection, mail, nil)
 	}
 	connection := core.Connection{Server: "127.0.0.1", Port: w.peer.Port, Security: "none"}
-	if outcome := send(connection); !accepted(outcome) {
+	if outcome := send(connection); !outcome.Accepted() {
 		t.Fatalf("%+v", outcome)
 	}
 	w.peer.At(peer.RCPT, peer.Say("450 4.2.1 Busy"))

@@ -145,7 +145,7 @@ func (o *Outbox) keepCourse() error {
 }
 
 func (o *Outbox) readHealth(ctx context.Context) error {
-	rows, _, err := o.store.ConnectionsHealth(ctx)
+	rows, err := o.store.ConnectionsHealth(ctx)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (o *Outbox) conclude(ctx context.Context, by *way, outcome *core.Outcome, m
 		s.mu.Lock()
 		row := s.rows[it]
 		s.mu.Unlock()
-		if outcome != nil && accepted(*outcome) && untroubled(row.Health) {
+		if outcome != nil && outcome.Accepted() && untroubled(row.Health) {
 			return core.ConcludeResult{}
 		}
 		args := core.ConcludeArgs{Health: row.Health, Outcome: outcome, Mail: mail}

@@ -62,7 +62,7 @@ func (o *Outbox) SendTest(ctx context.Context, connection core.Connection, mail 
 	outcome := tester.Send(ctx, connection, courier.Envelope{
 		From: mail.EnvelopeFrom, To: mail.EnvelopeTo, Message: mail.Message,
 	})
-	if accepted(outcome) {
+	if outcome.Accepted() {
 		o.heard(context.WithoutCancel(ctx), &connection)
 	}
 	if lease == nil {

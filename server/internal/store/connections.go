@@ -19,28 +19,25 @@ type ConnectionHealth struct {
 	Revision int64
 }
 
-// ConnectionsHealth reads how connections do, with PostgreSQL's time of it. All rows are read: there are a few.
-func (s *Store) ConnectionsHealth(ctx context.Context) (map[Connection]ConnectionHealth, time.Time, error) {
-	now, all := time.Time{}, map[Connection]ConnectionHealth{}
-	rows, err := s.pool.Query(ctx, `SELECT now(), name, mark, health, revision FROM (SELECT 1) one LEFT JOIN postroom.connections ON true`)
+// ConnectionsHealth reads how connections do. All rows are read: there are a few.
+func (s *Store) ConnectionsHealth(ctx context.Context) (map[Connection]ConnectionHealth, error) {
+	rows, err := s.pool.Query(ctx, `SELECT name, mark, health, revision FROM postroom.connections`)
 	if err != nil {
-		return nil, now, wrap("read how the connections do", err)
+		return nil, wrap("read how the connections do", err)
 	}
-	var name, mark *string
+	all := map[Connection]ConnectionHealth{}
+	var of Connection
 	var raw []byte
-	var revision *int64
-	_, err = pgx.ForEachRow(rows, []any{&now, &name, &mark, &raw, &revision}, func() error {
-		if name == nil {
-			return nil
-		}
+	var revision int64
+	_, err = pgx.ForEachRow(rows, []any{&of.Name, &of.Mark, &raw, &revision}, func() error {
 		var health core.Health
 		if err := json.Unmarshal(raw, &health); err != nil {
 			return err
 		}
-		all[Connection{*name, *mark}] = ConnectionHealth{&health, *revision}
+		all[of] = ConnectionHealth{&health, revision}
 		return nil
 	})
-	return all, now, wrap("read how the connections do", err)
+	return all, wrap("read how the connections do", err)
 }
 
 // SaveHealth writes how a connection does in the place of what was read with that revision; false says that another has

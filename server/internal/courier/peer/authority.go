@@ -55,7 +55,8 @@ func authority(t testing.TB, name string, above *Authority, change func(*x509.Ce
 	return a
 }
 
-// Issue is a server's side of TLS with a certificate for peer.test and localhost's name, changed by change.
+// Issue is a server's side of TLS with a certificate for peer.test and localhost's name, changed by change. That of no
+// authority signs itself.
 func (a *Authority) Issue(t testing.TB, change func(*x509.Certificate)) *tls.Config {
 	t.Helper()
 	template := &x509.Certificate{
@@ -66,7 +67,11 @@ func (a *Authority) Issue(t testing.TB, change func(*x509.Certificate)) *tls.Con
 		change(template)
 	}
 	der, key := sign(t, template, a)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: append([][]byte{der}, a.chain...), PrivateKey: key}}}
+	chain := [][]byte{der}
+	if a != nil {
+		chain = append(chain, a.chain...)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: key}}}
 }
 
 // sign makes a key and a certificate for it, which signs itself where nobody is above.
