@@ -5,13 +5,16 @@ set -euo pipefail
 rustup target add wasm32-wasip1 wasm32-unknown-unknown >/dev/null 2>&1 ||
   echo "rustup could not add the targets wasm32-wasip1 and wasm32-unknown-unknown" >&2
 
-declare -A packages=([clang]=clang [smtp-sink]=postfix [dovecot]=dovecot-core [nginx]=nginx-light [caddy]=caddy [chromium]=chromium [promtool]=prometheus)
-declare -A needed_by=([clang]="building the core (the ziglang wheel is taken instead)" [smtp-sink]="e2e" [dovecot]="independent" [nginx]="e2e" [caddy]="e2e" [chromium]="browser" [promtool]="e2e")
+declare -A packages=([clang]=clang [smtp-sink]=postfix [dovecot]=dovecot-core [nginx]=nginx-light [caddy]=caddy [chromium]=chromium [promtool]=prometheus [venv]=python3-venv)
+declare -A needed_by=([clang]="building the core (the ziglang wheel is taken instead)" [smtp-sink]="e2e" [dovecot]="independent" [nginx]="e2e" [caddy]="e2e" [chromium]="browser" [promtool]="e2e" [venv]="independent")
 PATH=$PATH:/usr/sbin:/sbin
 
 missing() {
   for tool in "${!packages[@]}"; do
-    command -v "$tool" >/dev/null || echo "$tool"
+    case $tool in
+      venv) python3 -c 'import ensurepip' 2>/dev/null || echo "$tool" ;;
+      *) command -v "$tool" >/dev/null || echo "$tool" ;;
+    esac
   done
 }
 

@@ -30,7 +30,7 @@ done
 step within e2e/mattermost go vet ./...
 step within server env GOOS=darwin go vet ./... # what only the other system compiles
 for package in webapp e2e/browser; do
-  [ -d $package/node_modules ] || step within $package npm ci --no-fund --no-audit --silent
+  step build/npm.sh $package
   step within $package npm run --silent lint
 done
 exit $failed

@@ -11,7 +11,7 @@ chosen=("$@")
 deps() { build/deps.sh; }
 wasm() { build/wasm.sh; }
 rust() { cargo test --workspace --locked; }
-webapp() { (cd webapp && npm ci --no-fund --no-audit) && build/webapp.sh && (cd webapp && npm test); }
+webapp() { build/npm.sh webapp && build/webapp.sh && (cd webapp && npm test); }
 # Two packages at a time: more, with -race and PostgreSQL, starve each other on a small machine.
 server() { (cd server && go test -mod=readonly -race -p 2 -timeout 20m ./...); }
 independent() { build/independent.sh; }
@@ -20,7 +20,7 @@ mattermost() { build/mattermost.sh; }
 bench() { (cd bench && go test -mod=readonly ./...); }
 # -v, so that a long run shows where it is.
 e2e() { (cd e2e && go build -mod=readonly -o ../.build/ ./cmd/... && go test -mod=readonly -count=1 -v -timeout 40m ./specs); }
-browser() { (cd e2e/browser && npm ci --no-fund --no-audit && npm test); }
+browser() { build/npm.sh e2e/browser && (cd e2e/browser && npm test); }
 
 declare -A took result
 failed=0

@@ -13,10 +13,8 @@ want=$(find src package-lock.json tsconfig.json vite.config.ts ../plugin.json "$
 
 if [ "$tree" != "$root" ]; then
   ln -sfn "$root/webapp/node_modules" node_modules
-elif [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  echo "installing the web app's packages"
-  npm ci --no-fund --no-audit --silent
-  touch node_modules/.package-lock.json
+else
+  "$root/build/npm.sh" .
 fi
 rm -f dist/stamp
 for part in plugin console; do
